@@ -97,5 +97,16 @@ class Finished:
 
 
 Event: TypeAlias = (
-    TextDelta | ReasoningDelta | ToolCall | ToolResult | Media | Source | Data | Text | Progress | Notice | Usage | Finished
+    TextDelta
+    | ReasoningDelta
+    | ToolCall
+    | ToolResult
+    | Media
+    | Source
+    | Data
+    | Text
+    | Progress
+    | Notice
+    | Usage
+    | Finished
 )

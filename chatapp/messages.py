@@ -129,3 +129,20 @@ def user(text: str, *parts: Part) -> Message:
 def assistant(text: str, **meta: Any) -> Message:
     """An assistant's message of plain text."""
     return Message("assistant", (Text(text),), meta=meta)
+
+
+def chat_text(message: Message) -> str:
+    """What the model reads for this message: its context, then what is attached, then its text; no reasoning.
+
+    Attached text is fenced and labelled, and cannot close its own fence: what a document says is data.
+    """
+    parts = [message.context] if message.context else []
+    for part in message.parts:
+        if isinstance(part, Source):
+            where = f' from="{part.locator}"' if part.locator else ""
+            inside = part.text.replace("</document", "<\\/document")
+            parts.append(f'<document title="{part.title}"{where}>\n{inside}\n</document>')
+        elif isinstance(part, ToolResult):
+            parts.append(part.text)
+    parts.append(message.text)
+    return "\n\n".join(text for text in parts if text)

@@ -1,0 +1,106 @@
+"""chatapp: a local AI assistant for the terminal in which every capability is a plugin.
+
+This is the public API; plugins import from here and from nowhere else in the package. Names are resolved when first
+used, so that importing `chatapp` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chatapp.actions import Action as Action
+    from chatapp.actions import Rest as Rest
+    from chatapp.actions import action as action
+    from chatapp.child import Job as Job
+    from chatapp.context import Block as Block
+    from chatapp.context import Piece as Piece
+    from chatapp.conversation import Conversation as Conversation
+    from chatapp.engine import Adapter as Adapter
+    from chatapp.engine import Engine as Engine
+    from chatapp.engine import EngineConfig as EngineConfig
+    from chatapp.engine import EngineInfo as EngineInfo
+    from chatapp.engine import EngineSpec as EngineSpec
+    from chatapp.engine import Report as Report
+    from chatapp.engine import Request as Request
+    from chatapp.engine import Sampling as Sampling
+    from chatapp.engine import Tool as Tool
+    from chatapp.errors import ArchiveError as ArchiveError
+    from chatapp.errors import ChatappError as ChatappError
+    from chatapp.errors import EngineError as EngineError
+    from chatapp.errors import ModelError as ModelError
+    from chatapp.errors import OfflineError as OfflineError
+    from chatapp.errors import PluginError as PluginError
+    from chatapp.errors import SettingsError as SettingsError
+    from chatapp.errors import UsageError as UsageError
+    from chatapp.errors import WorkerDied as WorkerDied
+    from chatapp.errors import WorkerError as WorkerError
+    from chatapp.events import Event as Event
+    from chatapp.events import Finished as Finished
+    from chatapp.events import Notice as Notice
+    from chatapp.events import Progress as Progress
+    from chatapp.events import Reason as Reason
+    from chatapp.events import ReasoningDelta as ReasoningDelta
+    from chatapp.events import TextDelta as TextDelta
+    from chatapp.events import TokenLogprob as TokenLogprob
+    from chatapp.events import Usage as Usage
+    from chatapp.hookspecs import hookimpl as hookimpl
+    from chatapp.host import Host as Host
+    from chatapp.messages import Data as Data
+    from chatapp.messages import Media as Media
+    from chatapp.messages import Message as Message
+    from chatapp.messages import Part as Part
+    from chatapp.messages import Reasoning as Reasoning
+    from chatapp.messages import Source as Source
+    from chatapp.messages import Text as Text
+    from chatapp.messages import ToolCall as ToolCall
+    from chatapp.messages import ToolResult as ToolResult
+    from chatapp.messages import assistant as assistant
+    from chatapp.messages import chat_text as chat_text
+    from chatapp.messages import user as user
+    from chatapp.paths import Paths as Paths
+    from chatapp.session import Session as Session
+    from chatapp.text import visible as visible
+    from chatapp.turn import Turn as Turn
+    from chatapp.ui import UI as UI
+    from chatapp.ui import Panel as Panel
+    from chatapp.workers import Worker as Worker
+
+API_VERSION = "1"
+"""Raised when a public name or hook signature changes in a way that breaks a plugin."""
+
+_HOME = {
+    "actions": "Action Rest action",
+    "child": "Job",
+    "context": "Block Piece",
+    "conversation": "Conversation",
+    "engine": "Adapter Engine EngineConfig EngineInfo EngineSpec Report Request Sampling Tool",
+    "errors": "ArchiveError ChatappError EngineError ModelError OfflineError PluginError SettingsError UsageError "
+    "WorkerDied WorkerError",
+    "events": "Event Finished Notice Progress Reason ReasoningDelta TextDelta TokenLogprob Usage",
+    "hookspecs": "hookimpl",
+    "host": "Host",
+    "messages": "Data Media Message Part Reasoning Source Text ToolCall ToolResult assistant chat_text user",
+    "paths": "Paths",
+    "session": "Session",
+    "text": "visible",
+    "turn": "Turn",
+    "ui": "Panel UI",
+    "workers": "Worker",
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
+
+__all__ = ["API_VERSION", *sorted(_MODULE_OF)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'chatapp' has no attribute {name!r}")
+    value = getattr(import_module(f"chatapp.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

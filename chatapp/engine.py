@@ -1,0 +1,153 @@
+"""What answers: the protocol an engine follows and the values it is given.
+
+An engine is declared by a plugin's `engines()` hook as an `EngineSpec`; `open` is called only when the user chose it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+from chatapp.events import Event, Progress
+from chatapp.messages import Message
+
+if TYPE_CHECKING:
+    from chatapp.host import Host
+
+Kind: TypeAlias = Literal["chat", "image"]
+Report: TypeAlias = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is drawn; None leaves the choice to the engine and the model's publisher.
+
+    `temperature` 0 is greedy. `seed` None draws anew each time. `max_tokens` None is as much as the context holds.
+    `logprobs` asks for that many alternatives per token (0: none). `grammar` is GBNF; `json_schema` a JSON schema the
+    answer must fit; at most one of them.
+    """
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repeat_penalty: float | None = None
+    seed: int | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    logprobs: int = 0
+    grammar: str | None = None
+    json_schema: Mapping[str, Any] | None = None
+
+    def over(self, base: Sampling) -> Sampling:
+        """This sampling where it says something, `base` where it is left at the default."""
+        return Sampling(
+            **{
+                each.name: getattr(base if getattr(self, each.name) == each.default else self, each.name)
+                for each in fields(self)
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function the model may call: its name, what it does, and its arguments as a JSON schema (2020-12) object."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to an engine. `template` holds variables for the chat template (`enable_thinking`)."""
+
+    messages: tuple[Message, ...]
+    sampling: Sampling = field(default_factory=Sampling)
+    tools: tuple[Tool, ...] = ()
+    template: Mapping[str, Any] = field(default_factory=dict)
+    continue_last: bool = False
+    """Go on writing the last message, an assistant's, instead of beginning a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """Low-rank weights laid over a model at `scale` (1.0: as trained); `path` is a local file."""
+
+    name: str
+    path: str
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """What an engine opens. `model` is a name its plugin understands, or a path; None where the engine has a default.
+
+    `context_length` in tokens, `threads`, and `gpu_layers` are chosen for the machine when None. `options` are the
+    engine's own, as JSON.
+    """
+
+    model: str
+    context_length: int | None = None
+    threads: int | None = None
+    gpu_layers: int | None = None
+    adapters: tuple[Adapter, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an open engine says of itself.
+
+    `context_length` in tokens. `features` names what it can do beyond text: "adapters", "grammar", "json_schema",
+    "logprobs", "tools", "reasoning", "images". `details` is JSON for those who want to know more.
+    """
+
+    engine: str
+    model: str
+    context_length: int
+    features: frozenset[str] = frozenset()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """An open engine. Everything may raise EngineError; a failure leaves the object usable or says it is not."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """What was opened."""
+        ...
+
+    def stream(self, request: Request) -> AsyncGenerator[Event, None]:
+        """Answer, event by event, ending with Usage and Finished; closing the iterator stops within a token."""
+        ...
+
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text is, by itself."""
+        ...
+
+    async def tune(self, config: EngineConfig) -> bool:
+        """Take on `config` without opening again; False where that cannot be done and a new one must be opened."""
+        ...
+
+    async def close(self) -> None:
+        """Give back everything; safe to call twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """A kind of engine a plugin offers.
+
+    `open` opens one, telling `Report` how far it is; it is cancelled when the user gives up. `accepts` says whether a
+    model's name belongs to this engine, `models` lists the names it offers; both must be quick and touch no network.
+    """
+
+    name: str
+    open: Callable[[Host, EngineConfig, Report], Awaitable[Engine]]
+    kind: Kind = "chat"
+    description: str = ""
+    accepts: Callable[[Host, str], bool] = lambda host, model: True
+    models: Callable[[Host], Iterable[str]] = lambda host: ()

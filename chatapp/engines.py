@@ -1,0 +1,84 @@
+"""The engines that are open: at most one of each kind, opened when first needed and changed when the session wants."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any
+
+from chatapp.engine import Engine, EngineConfig, EngineSpec, Kind
+from chatapp.errors import EngineError
+from chatapp.events import Progress
+
+if TYPE_CHECKING:
+    from chatapp.host import Host
+    from chatapp.session import Session
+
+
+class Engines:
+    """Opens, tunes and closes engines for a host; its methods may be called from several sessions at once."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._open: dict[Kind, tuple[EngineSpec, EngineConfig, Engine]] = {}
+        self._locks: dict[Kind, asyncio.Lock] = {}
+
+    def current(self, kind: Kind = "chat") -> Engine | None:
+        """The open engine of that kind, None while there is none."""
+        held = self._open.get(kind)
+        return held[2] if held is not None else None
+
+    async def ready(self, session: Session, kind: Kind = "chat") -> AsyncGenerator[Progress, None]:
+        """Open or tune the engine that `session` wants, telling how far it is; afterwards `current` has it.
+
+        Raises EngineError or ModelError when that cannot be. Closing the iterator gives up opening.
+        """
+        async with self._locks.setdefault(kind, asyncio.Lock()):
+            config = await self._host.fold("configure_engine", session.engine_config(), session=session)
+            spec = self._spec(config.model, kind)
+            held = self._open.get(kind)
+            if held is not None:
+                if held[0].name == spec.name and (held[1] == config or await held[2].tune(config)):
+                    self._open[kind] = (spec, config, held[2])
+                    return
+                await self._close(kind)
+            news: asyncio.Queue[Progress] = asyncio.Queue()
+            opening = asyncio.ensure_future(spec.open(self._host, config, news.put_nowait))
+            try:
+                async for progress in _until(opening, news):
+                    yield progress
+                self._open[kind] = (spec, config, await opening)
+            finally:
+                if not opening.done():
+                    opening.cancel()
+                    await asyncio.wait([opening])
+
+    async def close(self) -> None:
+        """Close every engine."""
+        for kind in list(self._open):
+            await self._close(kind)
+
+    async def _close(self, kind: Kind) -> None:
+        await self._open.pop(kind)[2].close()
+
+    def _spec(self, model: str, kind: Kind) -> EngineSpec:
+        specs = [spec for spec in self._host.engine_specs.values() if spec.kind == kind]
+        wanted = self._host.settings.core.engine if kind == "chat" else ""
+        for spec in specs:
+            if spec.name == wanted or (not wanted and spec.accepts(self._host, model)):
+                return spec
+        if wanted:
+            raise EngineError(f"There is no engine {wanted!r}; `chatapp plugins list` shows what is loaded.")
+        raise EngineError(f"No plugin offers an engine for {model!r}; `chatapp plugins list` shows what is loaded.")
+
+
+async def _until(task: asyncio.Future[Engine], news: asyncio.Queue[Progress]) -> AsyncGenerator[Progress, None]:
+    """What comes into `news` until the task is done."""
+    while True:
+        waiting = asyncio.ensure_future(news.get())
+        both: list[asyncio.Future[Any]] = [task, waiting]
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            waiting.cancel()
+            return
+        yield waiting.result()

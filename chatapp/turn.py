@@ -1,0 +1,90 @@
+"""One turn: what the user said, what the model was sent, and what came back so far."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from chatapp.context import Piece
+from chatapp.events import Event, Finished, ReasoningDelta, TextDelta, Usage
+from chatapp.messages import Data, Media, Message, Part, Reasoning, Source, Text, ToolCall
+
+if TYPE_CHECKING:
+    from chatapp.session import Session
+
+
+@dataclass(slots=True)
+class Answer:
+    """An assistant's message that grows as events come in; text next to text is one part."""
+
+    id: str
+    meta: dict[str, Any] = field(default_factory=dict)
+    parts: list[Part] = field(default_factory=list)
+    created: float = field(default_factory=time.time)
+    _thought_since: float | None = None
+
+    def absorb(self, event: Event) -> None:
+        """Take in what belongs to the message; other events are left to whoever wants them."""
+        if isinstance(event, TextDelta):
+            self._grow_text(event.text)
+        elif isinstance(event, ReasoningDelta):
+            self._grow_reasoning(event.text)
+        elif isinstance(event, (Text, ToolCall, Media, Source, Data)):
+            self.parts.append(event)
+
+    def _grow_text(self, text: str) -> None:
+        last = self.parts[-1] if self.parts else None
+        if isinstance(last, Text):
+            self.parts[-1] = Text(last.text + text)
+        elif text:
+            self.parts.append(Text(text))
+
+    def _grow_reasoning(self, text: str) -> None:
+        last = self.parts[-1] if self.parts else None
+        if not isinstance(last, Reasoning):
+            self._thought_since = time.monotonic()
+            self.parts.append(Reasoning(text, 0.0))
+        else:
+            since = self._thought_since or time.monotonic()
+            self.parts[-1] = replace(last, text=last.text + text, seconds=time.monotonic() - since)
+
+    @property
+    def calls(self) -> list[ToolCall]:
+        """The tool calls in it."""
+        return [part for part in self.parts if isinstance(part, ToolCall)]
+
+    def message(self) -> Message:
+        """The message as it is now."""
+        return Message("assistant", tuple(self.parts), self.id, self.created, meta=dict(self.meta))
+
+
+@dataclass(slots=True)
+class Turn:
+    """A turn under way, handed to hooks.
+
+    `message` is the user's; `budget` the tokens a prompt may have; `sent` what was sent in the latest round, piece by
+    piece; `answers` the messages that came back (several when tools were used); `usage` the latest round's. `notes` is
+    a place for plugins to keep something from one hook to the next; use your plugin's name as the key.
+    """
+
+    session: Session
+    message: Message
+    budget: int = 0
+    round: int = 0
+    sent: tuple[Piece, ...] = ()
+    answers: list[Message] = field(default_factory=list)
+    usage: Usage | None = None
+    finished: Finished | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The answer's text so far, of all rounds."""
+        return "\n\n".join(message.text for message in self.answers if message.role == "assistant" and message.text)
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """What is switched on in this conversation."""
+        return self.session.values

@@ -1,0 +1,125 @@
+"""The engine as the session sees it: a client of the service in the child process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from chatapp import (
+    EngineConfig,
+    EngineError,
+    EngineInfo,
+    Event,
+    Host,
+    Progress,
+    Report,
+    Request,
+    Sampling,
+    Worker,
+    WorkerDied,
+)
+from chatapp_llama.settings import LlamaSettings, check_memory, size_for
+from chatapp_llama.size import Size
+
+TARGET = "chatapp_llama.service:Service"
+FEATURES = frozenset({"grammar", "json_schema", "logprobs", "tools"})
+# ggml starts a debugger when it aborts, which takes seconds and writes pages.
+ENVIRONMENT = {"GGML_NO_BACKTRACE": "1"}
+
+
+class LlamaEngine:
+    """A GGUF model in a child process. When that process dies, the next request loads the model again."""
+
+    def __init__(self, worker: Worker, config: EngineConfig, path: Path, size: Size, sampling: Sampling) -> None:
+        self.config = config
+        self._worker = worker
+        self._path = path
+        self._size = size
+        self._sampling = sampling
+        self._loaded = 0
+        self._info = EngineInfo("llama", config.model, size.context, FEATURES)
+
+    @property
+    def info(self) -> EngineInfo:
+        """The model's name, its context length in tokens, and in `details` what the GGUF says of itself."""
+        return self._info
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, None while there is none."""
+        return self._worker.pid
+
+    async def load(self, report: Report) -> None:
+        """Load the model unless a living child holds it."""
+        await self._worker.start()
+        if self._loaded == self._worker.starts:
+            return
+        try:
+            async with aclosing(self._worker.stream("load", str(self._path), self._size)) as items:
+                async for item in items:
+                    if isinstance(item, Progress):
+                        report(item)
+                    else:
+                        self._describe(item)
+        except WorkerDied as error:
+            raise EngineError(
+                f"{self._path} made llama.cpp crash while loading ({error}): it may be damaged."
+            ) from error
+        self._loaded = self._worker.starts
+
+    def _describe(self, details: Mapping[str, Any]) -> None:
+        self._info = replace(self._info, context_length=details["context_length"], details=details)
+
+    async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
+        """Answer; see `chatapp.Engine.stream`. Raises WorkerDied when the child goes away in mid-answer."""
+        news: list[Progress] = []
+        await self.load(news.append)
+        for each in news:
+            yield each
+        request = replace(request, sampling=request.sampling.over(self._sampling))
+        async with aclosing(self._worker.stream("stream", request)) as events:
+            async for event in events:
+                yield event
+
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text is for this model."""
+        await self.load(lambda progress: None)
+        counts: list[int] = await self._worker.call("count", list(texts))
+        return counts
+
+    async def tune(self, config: EngineConfig) -> bool:
+        """Only an equal configuration can be taken on without loading."""
+        return config == self.config
+
+    async def close(self) -> None:
+        """End the child process."""
+        await self._worker.close()
+
+
+async def open_engine(host: Host, config: EngineConfig, report: Report) -> LlamaEngine:
+    """Start a child and load the configured model; EngineError or ModelError says why that cannot be."""
+    settings = host.config(LlamaSettings)
+    path = host.models.path(config.model)
+    if path.is_file():
+        if settings.check_memory:
+            check_memory(path)
+        await asyncio.to_thread(host.models.check, path)
+    worker = host.workers.add("llama", TARGET, ENVIRONMENT)
+    engine = LlamaEngine(worker, config, path, size_for(config, settings), recommended(host, config.model))
+    try:
+        await engine.load(report)
+    except BaseException:
+        # Also when the user gave up: a half-loaded child must not stay.
+        await worker.close()
+        raise
+    return engine
+
+
+def recommended(host: Host, model: str) -> Sampling:
+    """The sampling the model's publisher recommends, as the catalogue has it."""
+    entry = host.models.known.get(model)
+    return Sampling(**entry.sampling) if entry is not None else Sampling()  # type: ignore[arg-type]

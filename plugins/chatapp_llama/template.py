@@ -1,0 +1,113 @@
+"""The chat template of a GGUF: from messages to the one text the model reads.
+
+Rendered with llama-cpp-python's formatter, in Jinja's immutable sandbox, as a model file is somebody else's code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chatapp import EngineError, Message, Request, Tool, ToolCall, ToolResult, chat_text
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""For a GGUF without a template (ChatML, as llama.cpp falls back to)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The rendered text, and where in it (in bytes) each message of the request ends."""
+
+    text: bytes
+    ends: tuple[int, ...]
+
+
+class Template:
+    """Renders requests. `controls` are the texts of the model's control tokens."""
+
+    def __init__(self, source: str | None, bos: str, eos: str, controls: Iterable[str]) -> None:
+        import jinja2
+        from llama_cpp.llama_chat_format import Jinja2ChatFormatter
+
+        self._failures = (jinja2.TemplateError, ValueError, TypeError, KeyError, ArithmeticError)
+        try:
+            self._formatter = Jinja2ChatFormatter(template=source or CHATML, eos_token=eos, bos_token=bos)
+        except self._failures as error:
+            raise EngineError(f"The model's chat template does not parse ({error}): choose another model.") from error
+        longest_first = sorted(filter(None, controls), key=len, reverse=True)
+        self._controls = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+
+    def render(self, request: Request) -> Prompt:
+        """The request's text; EngineError when the template refuses it."""
+        messages = [self._message(message) for message in request.messages]
+        try:
+            text = self._format(messages, request)
+        except self._failures as error:
+            merged = _without_system(messages)
+            if merged == messages:
+                raise EngineError(f"The model's chat template refuses this conversation: {error}.") from error
+            # Some templates know no system message: its text then opens the first message of the user.
+            messages = merged
+            text = self._again(messages, request)
+        ends = _ends(text, [str(message.get("content") or "") for message in messages])
+        if request.continue_last and ends:
+            text = text[: ends[-1]]
+        return Prompt(text.encode(), tuple(len(text[:end].encode()) for end in ends))
+
+    def _again(self, messages: list[dict[str, Any]], request: Request) -> str:
+        try:
+            return self._format(messages, request)
+        except self._failures as error:
+            raise EngineError(f"The model's chat template refuses this conversation: {error}.") from error
+
+    def _format(self, messages: list[dict[str, Any]], request: Request) -> str:
+        self._formatter.add_generation_prompt = not request.continue_last
+        tools = [_tool(tool) for tool in request.tools] or None
+        return str(self._formatter(messages=messages, tools=tools, **dict(request.template)).prompt)
+
+    def _message(self, message: Message) -> dict[str, Any]:
+        form: dict[str, Any] = {"role": message.role, "content": self.harmless(chat_text(message))}
+        calls = [part for part in message.parts if isinstance(part, ToolCall)]
+        if calls:
+            form["tool_calls"] = [
+                {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": dict(call.arguments)}}
+                for call in calls
+            ]
+        results = [part for part in message.parts if isinstance(part, ToolResult)]
+        if message.role == "tool" and results:
+            form |= {"tool_call_id": results[0].call_id, "name": results[0].name}
+        return form
+
+    def harmless(self, text: str) -> str:
+        """Text in which no control token can be read: what people and documents write must not end a turn."""
+        return self._controls.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
+
+
+def _tool(tool: Tool) -> Mapping[str, Any]:
+    function = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+    return {"type": "function", "function": function}
+
+
+def _without_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if len(messages) < 2 or messages[0]["role"] != "system":
+        return messages
+    first = {**messages[1], "content": f"{messages[0]['content']}\n\n{messages[1]['content']}"}
+    return [first, *messages[2:]]
+
+
+def _ends(text: str, contents: Sequence[str]) -> list[int]:
+    """Where each message's content ends in the text; a template may trim it, so a stripped form will do."""
+    ends, place = [], 0
+    for content in contents:
+        for form in (content, content.strip()):
+            found = text.find(form, place)
+            if found >= 0:
+                place = found + len(form)
+                break
+        ends.append(place)
+    return ends
