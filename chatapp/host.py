@@ -17,7 +17,7 @@ from chatapp.errors import ChatappError, OfflineError, UsageError
 from chatapp.events import Event
 from chatapp.paths import Paths
 from chatapp.plugins import Found, Plugin, discover, explain, load
-from chatapp.settings import CoreSettings, Settings
+from chatapp.settings import NESTED, CoreSettings, Settings
 from chatapp.stream import Transform, guarded
 from chatapp.ui import UI, PlainUI
 from chatapp.workers import Workers
@@ -77,7 +77,7 @@ class Host:
 
         from chatapp.models import recommended
 
-        return recommended(psutil.virtual_memory().total, self.models.known.values()).name
+        return recommended(psutil.virtual_memory().total, self.models.catalogue.values()).name
 
     @cached_property
     def archive(self) -> Archive:
@@ -161,7 +161,8 @@ class Host:
 
     def set_config(self, table: str, key: str, value: Any) -> None:
         """Write one setting; `table` is a plugin's name or "" for the core. SettingsError when it does not fit."""
-        self.settings.set(table, key, value, self.configs.get(table, CoreSettings))
+        model = self.configs.get(table) or NESTED.get(table, CoreSettings)
+        self.settings.set(table, key, value, model)
         self._values.pop(table, None)
 
     async def startup(self) -> None:

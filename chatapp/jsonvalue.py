@@ -22,7 +22,7 @@ MAX_ITEMS = 100_000
 MAX_DEPTH = 100
 """Levels of lists and objects inside a message's own JSON values."""
 
-_ID = re.compile(r"[!-~]{1,64}")
+_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,63}")  # safe as a file's name and as an argument
 _LATEST = 253_402_300_799  # the end of the year 9999, where calendars stop
 
 
@@ -56,9 +56,9 @@ def check_text(value: Any, where: str, most: int = MAX_TEXT) -> str:
 
 
 def check_id(value: Any, where: str) -> str:
-    """`value` if it is an identifier: 1 to 64 visible ASCII characters; else ArchiveError."""
+    """`value` if it is an identifier: 1 to 64 ASCII letters, digits and ``_.:-``; else ArchiveError."""
     if not isinstance(value, str) or _ID.fullmatch(value) is None:
-        refuse(where, "1 to 64 letters, digits or signs", value)
+        refuse(where, "1 to 64 letters, digits, dots or dashes", value)
     return value
 
 

@@ -15,7 +15,7 @@ from chatapp.context import Block, Draft, Layout, lay_out, with_reuse
 from chatapp.conversation import Conversation
 from chatapp.engine import Engine, EngineConfig, Request, Sampling
 from chatapp.errors import ChatappError, UsageError
-from chatapp.events import Event, Finished, Notice, Usage
+from chatapp.events import Event, Finished, Notice, Progress, Usage
 from chatapp.messages import Message, Part, new_id, user
 from chatapp.text import one_line
 from chatapp.tooling import call_tool
@@ -78,7 +78,14 @@ class Session:
         """What this conversation wants opened, before plugins change it."""
         return EngineConfig(self.model)
 
-    async def warm(self) -> AsyncGenerator[Event, None]:
+    async def open(self, conversation: Conversation) -> None:
+        """Go on with another conversation; UsageError while an answer is under way."""
+        if self.busy:
+            raise UsageError("An answer is under way; stop it first.")
+        await self.save()
+        self.conversation, self.turn = conversation, None
+
+    async def warm(self) -> AsyncGenerator[Progress, None]:
         """Open the engine ahead of the first message, telling how far it is."""
         async with aclosing(self.host.engines.ready(self)) as news:
             async for progress in news:

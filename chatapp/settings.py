@@ -31,6 +31,7 @@ class SamplingSettings(BaseModel):
     top_k: int | None = Field(None, ge=0, description="Draw from this many likeliest tokens; 0 is all of them.")
     min_p: float | None = Field(None, ge=0, le=1, description="Drop tokens less likely than this share of the best.")
     repeat_penalty: float | None = Field(None, gt=0, le=3, description="Above 1 discourages repeating; 1 is off.")
+    presence_penalty: float | None = Field(None, ge=-2, le=2, description="Above 0 discourages words already used.")
     seed: int | None = Field(None, ge=0, le=2**32 - 2, description="The same seed and prompt give the same answer.")
     max_tokens: int | None = Field(None, ge=1, description="The longest answer, in tokens.")
 
@@ -58,6 +59,10 @@ class CoreSettings(BaseModel):
     sampling: SamplingSettings = Field(default_factory=SamplingSettings, description="How answers are drawn.")
     plugins: PluginSettings = Field(default_factory=PluginSettings, description="Which plugins are on.")
     keys: dict[str, str] = Field({}, description='Other keys for bindings, by id: `chat.stop = "ctrl+x"`.')
+
+
+NESTED: dict[str, type[BaseModel]] = {"sampling": SamplingSettings, "plugins": PluginSettings}
+"""The core's own tables."""
 
 
 class Settings:
@@ -120,6 +125,14 @@ class Settings:
         data.clear()
         data.update(changed)
         self.core = self._validate("", CoreSettings, self._data)
+
+    @staticmethod
+    def check(model: type[Model], values: Mapping[str, Any]) -> Model:
+        """The values as the model has them; SettingsError with one sentence when one does not fit."""
+        try:
+            return model.model_validate(dict(values))
+        except ValidationError as error:
+            raise SettingsError(describe("", error.errors()[0])) from None
 
     def _write(self, table: str, key: str, value: Any) -> None:
         import tomlkit

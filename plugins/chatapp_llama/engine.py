@@ -121,5 +121,5 @@ async def open_engine(host: Host, config: EngineConfig, report: Report) -> Llama
 
 def recommended(host: Host, model: str) -> Sampling:
     """The sampling the model's publisher recommends, as the catalogue has it."""
-    entry = host.models.known.get(model)
+    entry = host.models.catalogue.get(model)
     return Sampling(**entry.sampling) if entry is not None else Sampling()  # type: ignore[arg-type]

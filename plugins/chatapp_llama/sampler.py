@@ -35,9 +35,10 @@ class Sampler:
 
     def _links(self, how: Sampling) -> list[Any]:
         links = []
-        if how.repeat_penalty not in (None, 1.0):
+        repeat, presence = how.repeat_penalty or 1.0, how.presence_penalty or 0.0
+        if (repeat, presence) != (1.0, 0.0):
             size = self._model.vocab_size
-            links.append(lib.llama_sampler_init_penalties(size, PENALTY_WINDOW, how.repeat_penalty, 0.0, 0.0))
+            links.append(lib.llama_sampler_init_penalties(size, PENALTY_WINDOW, repeat, 0.0, presence))
         if not how.temperature:
             return [*links, lib.llama_sampler_init_greedy()]
         seed = secrets.randbits(31) if how.seed is None else how.seed

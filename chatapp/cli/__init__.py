@@ -1,0 +1,107 @@
+"""The command line: `chatapp` opens the chat, `chatapp ask` answers one question, and actions are subcommands.
+
+Exit codes: 0, 1 for a failure, 2 for wrong usage, 130 when interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from chatapp.errors import ChatappError, SettingsError, UsageError
+from chatapp.text import visible
+
+INTERRUPTED = 130
+
+
+class Root(click.Group):
+    """The top command. Its subcommands are only known once the plugins are loaded, so they are made when asked for."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Our own commands, then what the actions add."""
+        return ["ask", *sorted(set(_tree(context)) - {"ask"})]
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command of that name."""
+        if name == "ask":
+            from chatapp.cli.ask import ask_command
+
+            return ask_command(_host(context))
+        return _tree(context).get(name)
+
+
+def _host(context: click.Context) -> Any:
+    """The host with its plugins loaded, made once per command line with what the top options say."""
+    from chatapp.cli.launch import open_host
+
+    if context.obj is None:
+        context.obj = open_host(offline=bool(context.params.get("offline")), model=context.params.get("model"))
+    return context.obj
+
+
+def _tree(context: click.Context) -> dict[str, click.Command]:
+    from chatapp.cli.shell import command_tree
+
+    return command_tree(_host(context))
+
+
+@click.command(cls=Root, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--plain", is_flag=True, help="A linear chat for screen readers and dumb terminals.")
+@click.option("--model", help="The model that answers, for this run.")
+@click.option("-c", "--continue", "go_on", is_flag=True, help="Go on with the latest conversation.")
+@click.option("--session", help="Go on with this conversation.")
+@click.option("--offline", is_flag=True, help="Forbid any use of the network.")
+@click.version_option(package_name="chatapp")
+@click.pass_context
+def root(
+    context: click.Context, plain: bool, model: str | None, go_on: bool, session: str | None, offline: bool
+) -> None:
+    """A local AI assistant for the terminal. Without a command it opens the chat."""
+    if context.invoked_subcommand is not None:
+        return
+    host = _host(context)
+    from chatapp.cli.launch import conversation_for
+
+    conversation = conversation_for(host, go_on, session)
+    if plain or os.environ.get("TERM") in ("dumb", "", None) or not sys.stdout.isatty():
+        from chatapp.cli.plain import run_plain
+
+        context.exit(run_plain(host, conversation))
+    from chatapp.tui.app import run_chat
+
+    context.exit(run_chat(host, conversation))
+
+
+def main() -> None:
+    """The entry point of the `chatapp` command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code; errors are one line on standard error."""
+    try:
+        result = root.main(arguments, prog_name="chatapp", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        sys.stderr.write("Interrupted.\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever reads our output has had enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (UsageError, SettingsError) as error:
+        return _failed(error, 2)
+    except ChatappError as error:
+        return _failed(error, 1)
+
+
+def _failed(error: ChatappError, code: int) -> int:
+    sys.stderr.write(f"Error: {visible(str(error))}\n")
+    return code

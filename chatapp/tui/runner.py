@@ -1,0 +1,177 @@
+"""Plays what a session streams to the chat screen, one stream at a time; what is sent meanwhile waits its turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual.widgets import Static
+from textual.worker import Worker
+
+from chatapp.attach import attach
+from chatapp.errors import ChatappError
+from chatapp.events import Event, Finished, Notice, Progress, ReasoningDelta, TextDelta, Usage
+from chatapp.messages import Message, Part, ToolResult, user
+from chatapp.tui.safe import safe
+from chatapp.tui.widgets.message import Shown
+
+if TYPE_CHECKING:
+    from chatapp.tui.screens.chat import ChatScreen
+
+Stream = AsyncGenerator[Event, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something to play. `start` makes the stream when its turn comes; `typed` goes back to the input if it fails.
+
+    `command` says that parts are what a command shows, not pieces of an answer. `parent` is the message the new one
+    of the user goes below, `text` what it says; both only to show it before the session has it.
+    """
+
+    start: Callable[[tuple[Part, ...]], Stream]
+    doing: str
+    typed: str = ""
+    command: bool = False
+    text: str = ""
+    cut: str | None = None
+    parent: str | None = None
+
+
+class Runner:
+    """Owns the one task that reads a stream, and the queue."""
+
+    def __init__(self, screen: ChatScreen) -> None:
+        self._screen = screen
+        self._worker: Worker[None] | None = None
+        self.queue: list[str] = []
+        self.stopping = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being played."""
+        return self._worker is not None and not self._worker.is_finished
+
+    def submit(self, text: str) -> None:
+        """Send what the user typed: now, or after what goes on."""
+        if self.busy:
+            self.queue.append(text)
+            self._screen.show_queue()
+        else:
+            self.play(self._job(text))
+
+    def edit(self, message_id: str, text: str) -> None:
+        """Ask again with another text."""
+        session = self._screen.session
+        parent = session.conversation.before(message_id)
+        self.play(
+            Job(
+                lambda parts: session.edit(message_id, text), "Thinking", text, text=text, cut=message_id, parent=parent
+            )
+        )
+
+    def again(self, message_id: str | None = None) -> None:
+        """Answer once more."""
+        self.play(Job(lambda parts: self._screen.session.regenerate(message_id), "Thinking"))
+
+    def play(self, job: Job) -> None:
+        """Play this now; the caller has made sure that nothing else goes on."""
+        self.stopping = False
+        self._worker = self._screen.run_worker(self._play(job), group="turn")
+
+    def stop(self) -> bool:
+        """Stop what goes on, at once; whether anything did. What waits goes back to the input."""
+        if not self.busy or self._worker is None:
+            return False
+        self.take_back()
+        if not self.stopping:
+            self.stopping = True
+            self._screen.status.begin("Stopping")
+            self._worker.cancel()
+        return True
+
+    def take_back(self) -> bool:
+        """Put what waits back into the input; whether anything did."""
+        waiting, self.queue = self.queue, []
+        self._screen.show_queue()
+        self._screen.restore("\n".join(waiting))
+        return bool(waiting)
+
+    def next(self) -> None:
+        """Go on with what waits."""
+        if self.queue and not self.busy:
+            text = self.queue.pop(0)
+            self._screen.show_queue()
+            self.play(self._job(text))
+
+    def _job(self, text: str) -> Job:
+        session = self._screen.session
+        if text.startswith("/"):
+            return Job(lambda parts: session.run(text), text.split(maxsplit=1)[0], text, command=True)
+        return Job(
+            lambda parts: session.send(text, *parts), "Thinking", text, text=text, parent=session.conversation.head
+        )
+
+    async def _play(self, job: Job) -> None:
+        screen = self._screen
+        try:
+            screen.status.begin(job.doing)
+            await screen.started.wait()
+            parts = await asyncio.to_thread(attach, job.text, Path.cwd()) if job.text else ()
+            await self._preview(job, parts)
+            async with aclosing(job.start(parts)) as events:
+                async for event in events:
+                    await self._show(event, job)
+        except ChatappError as error:
+            await screen.fail(str(error), job.typed)
+        except Exception as error:  # noqa: BLE001 - a plugin's command may raise anything; it is named, the chat goes on
+            screen.blame(job.typed, error)
+        finally:
+            if screen.is_attached and screen.app.is_running:
+                screen.status.end()
+                await screen.resync()
+        screen.call_later(self.next)
+
+    async def _preview(self, job: Job, parts: tuple[Part, ...]) -> None:
+        """Show the user's message before the session has written it to the disk."""
+        if job.command:
+            await self._screen.transcript.note(Static(safe(job.typed), classes="echo"))
+        if job.text:
+            await self._screen.resync(until=job.cut)
+            await self._screen.transcript.preview(Shown(user(job.text, *parts)))
+            self._screen.transcript.to_end()
+
+    async def _show(self, event: Event, job: Job) -> None:
+        screen = self._screen
+        if isinstance(event, Progress):
+            screen.status.report(event)
+        elif isinstance(event, Notice):
+            await screen.transcript.say(event.text, event.level)
+        elif isinstance(event, Usage):
+            screen.show_facts()
+        elif isinstance(event, Finished):
+            if event.reason == "failed":
+                await screen.fail(event.error)
+        elif isinstance(event, ToolResult):
+            await screen.resync()
+        elif job.command and not screen.session.busy and not isinstance(event, (TextDelta, ReasoningDelta)):
+            await screen.show_output(event)
+        else:
+            await self._stream(event)
+
+    async def _stream(self, event: Event) -> None:
+        screen = self._screen
+        if screen.transcript.live is None:
+            # The path may have changed: an answer that is given once more takes the old one's place.
+            await screen.resync()
+            screen.status.begin("Thinking" if isinstance(event, ReasoningDelta) else "Writing")
+        await screen.transcript.stream(event)
+
+
+def last_of(messages: list[Message], role: str) -> Message | None:
+    """The last message of that role."""
+    return next((each for each in reversed(messages) if each.role == role), None)

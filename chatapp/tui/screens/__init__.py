@@ -1,0 +1,1 @@
+"""One file per screen, named as the user sees it."""

@@ -1,0 +1,1 @@
+"""One file per widget, named as the user sees it."""

@@ -1,0 +1,152 @@
+"""Streaming, sticking to the bottom, stopping, queueing, and many messages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chatapp.conversation import Conversation
+from chatapp.errors import EngineError
+from chatapp.events import ReasoningDelta, TextDelta
+from chatapp.messages import assistant, user
+from chatapp.tui.widgets.answer import AnswerText
+from chatapp.tui.widgets.fold import Fold
+from chatapp.tui.widgets.message import MessageView, facts
+from chatapp.tui.widgets.transcript import WINDOW, Note
+
+from .support import running
+
+LONG = "\n\n".join(f"Paragraph {number} of a long answer." for number in range(60))
+
+
+async def test_an_answer_is_streamed_as_markdown(tmp_path: Path) -> None:
+    async with running(tmp_path) as chat:
+        chat.engine.says("A **bold** word.\n\n```python\nprint(1)\n```\n")
+        await chat.send("Hi")
+        assert chat.said == [("user", "Hi"), ("assistant", "A **bold** word.\n\n```python\nprint(1)\n```\n")]
+        text = chat.chat.query_one(AnswerText)
+        assert text.source == "A **bold** word.\n\n```python\nprint(1)\n```\n"
+        assert text.query("MarkdownFence")
+        assert "print(1)" in chat.screen_text
+
+
+async def test_it_sticks_to_the_bottom_until_the_reader_scrolls(tmp_path: Path) -> None:
+    async with running(tmp_path) as chat:
+        transcript = chat.chat.transcript
+        chat.engine.says(LONG, LONG * 20)
+        await chat.send("First")
+        await chat.until(lambda: transcript.is_at_end and transcript.max_scroll_y > 0)
+        chat.engine.delay = 0.01
+        chat.chat.composer.put("Second")
+        await chat.tap("enter")
+        await chat.until(lambda: transcript.live is not None and len(transcript.live.text) > 200)
+        assert transcript.is_at_end
+        await chat.tap("pageup", "pageup")
+        held = transcript.scroll_y
+        grown = transcript.virtual_size.height
+        await chat.until(lambda: transcript.virtual_size.height > grown + 4)
+        assert transcript.scroll_y == held
+        await chat.tap("ctrl+end")
+        await chat.until(lambda: transcript.is_at_end)
+        await chat.tap("escape")
+        await chat.until(lambda: not chat.chat.runner.busy)
+
+
+async def test_escape_stops_at_once_and_keeps_what_came(tmp_path: Path) -> None:
+    async with running(tmp_path) as chat:
+        chat.engine.delay = 0.02
+        chat.engine.says(" ".join(f"word{number}" for number in range(2000)))
+        chat.chat.composer.put("Hi")
+        await chat.tap("enter")
+        await chat.until(lambda: chat.chat.transcript.live is not None and "word3" in chat.chat.transcript.live.text)
+        await chat.tap("escape")
+        await chat.until(lambda: not chat.chat.runner.busy)
+        role, text = chat.said[-1]
+        assert role == "assistant"
+        assert text.startswith("word0 word1 word2")
+        assert "word1999" not in text
+        assert chat.engine.stopped == 1
+        assert [message.text for message in chat.chat.session.conversation.path()] == ["Hi", text]
+        shown = chat.chat.transcript.views[-1].shown
+        assert shown is not None
+        assert "stopped" in facts(shown)
+
+
+async def test_what_is_sent_meanwhile_waits_and_is_answered(tmp_path: Path) -> None:
+    async with running(tmp_path) as chat:
+        chat.engine.delay = 0.02
+        chat.engine.says("one two three four five six seven eight nine ten", "Second answer.")
+        chat.chat.composer.put("First")
+        await chat.tap("enter")
+        chat.chat.composer.put("Then this")
+        await chat.tap("enter")
+        assert chat.chat.queue.display
+        await chat.until(lambda: chat.settled and len(chat.said) == 4)
+        assert [text for _, text in chat.said[2:]] == ["Then this", "Second answer."]
+
+
+async def test_escape_gives_back_what_waits(tmp_path: Path) -> None:
+    async with running(tmp_path) as chat:
+        chat.engine.delay = 0.02
+        chat.engine.says(LONG)
+        chat.chat.composer.put("First")
+        await chat.tap("enter")
+        chat.chat.composer.put("Then this")
+        await chat.tap("enter", "escape")
+        await chat.until(lambda: chat.settled)
+        assert chat.chat.composer.text == "Then this"
+        assert len(chat.engine.requests) <= 1
+
+
+async def test_a_failure_is_one_line_and_the_message_stays(tmp_path: Path) -> None:
+    async with running(tmp_path) as chat:
+        chat.engine.says([TextDelta("Half "), EngineError("The engine broke; try again.")], "Whole.")
+        await chat.send("Hi")
+        notes = [str(note.content) for note in chat.chat.query(Note)]
+        assert notes == ["The engine broke; try again."]
+        assert chat.said == [("user", "Hi"), ("assistant", "Half ")]
+        await chat.press("ctrl+r")
+        await chat.until(lambda: chat.settled and chat.said[-1][1] == "Whole.")
+
+
+async def test_reasoning_is_folded_and_opens_by_key(tmp_path: Path) -> None:
+    async with running(tmp_path) as chat:
+        chat.engine.says([ReasoningDelta("First I "), ReasoningDelta("think."), TextDelta("Done.")])
+        await chat.send("Hi")
+        assert chat.said[-1] == ("assistant", "Done.")
+        fold = chat.chat.query_one(Fold)
+        assert fold.heading.startswith("Thought for")
+        assert "First I think." not in chat.screen_text
+        await chat.press("alt+up", "enter")
+        assert "First I think." in chat.screen_text
+        await chat.press("enter")
+        assert "First I think." not in chat.screen_text
+
+
+def long_conversation(count: int) -> Conversation:
+    """A conversation of so many messages."""
+    conversation = Conversation(title="Long")
+    for number in range(count // 2):
+        conversation.append(user(f"Question {number}"))
+        conversation.append(assistant(f"Answer **{number}**"))
+    return conversation
+
+
+async def test_500_messages_keep_the_widgets_few(tmp_path: Path) -> None:
+    async with running(tmp_path, conversation=long_conversation(500)) as chat:
+        assert len(chat.chat.query(MessageView)) == WINDOW
+        assert chat.said[-1] == ("assistant", "Answer **249**")
+        for _ in range(3):
+            await chat.send("More")
+        assert len(chat.chat.query(MessageView)) <= WINDOW
+        assert chat.said[-1] == ("assistant", "OK.")
+
+
+async def test_earlier_messages_come_when_the_top_is_reached(tmp_path: Path) -> None:
+    async with running(tmp_path, conversation=long_conversation(200)) as chat:
+        transcript = chat.chat.transcript
+        await chat.until(lambda: transcript.max_scroll_y > 0)
+        transcript.scroll_home(animate=False)
+        await chat.until(lambda: len(transcript.views) > WINDOW)
+        await chat.pilot.pause(0.1)
+        assert transcript.scroll_y > 0
+        assert chat.said[0][1] == f"Question {(200 - WINDOW - 20) // 2}"
