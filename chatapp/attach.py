@@ -33,7 +33,7 @@ def attach(text: str, cwd: Path) -> tuple[Source, ...]:
             if _is_file(path):
                 found.setdefault(path, written)
                 break
-    return tuple(_source(path, written) for path, written in found.items())
+    return tuple(read_source(path, written) for path, written in found.items())
 
 
 def mentions(text: str) -> Iterator[str]:
@@ -72,8 +72,11 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _source(path: Path, written: str) -> Source:
-    shown = visible(written)
+def read_source(path: Path, written: str = "") -> Source:
+    """The text file at `path` as a Source titled as it was `written`; UsageError in one sentence when it cannot be."""
+    shown = visible(written or str(path))
+    if not _is_file(path):
+        raise UsageError(f"{shown} is not a file, so it cannot be attached.")
     size = path.stat().st_size
     if size > LARGEST:
         raise UsageError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import aclosing
+from pathlib import Path
 
 from chatapp.cli.shell import Printer
 from chatapp.conversation import Conversation
@@ -90,7 +91,7 @@ async def _consume(session: Session, ui: PlainUI, line: str) -> None:
 
     printer = Printer(ui)
     try:
-        parts = () if line.startswith("/") else await attach(line)
+        parts = () if line.startswith("/") else await asyncio.to_thread(attach, line, Path.cwd())
         async with aclosing(session.run(line) if line.startswith("/") else session.send(line, *parts)) as events:
             async for event in events:
                 printer.show(event)

@@ -40,7 +40,9 @@ async def test_it_sticks_to_the_bottom_until_the_reader_scrolls(tmp_path: Path) 
         await chat.tap("enter")
         await chat.until(lambda: transcript.live is not None and len(transcript.live.text) > 200)
         assert transcript.is_at_end
-        await chat.tap("pageup", "pageup")
+        before = transcript.scroll_y
+        await chat.tap("pageup")
+        await chat.until(lambda: transcript.scroll_y < before)
         held = transcript.scroll_y
         grown = transcript.virtual_size.height
         await chat.until(lambda: transcript.virtual_size.height > grown + 4)

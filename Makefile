@@ -1,0 +1,44 @@
+# Each command sets up all it needs, in .venv, and installs nothing again that is in place.
+#   make chat     open the chat          make test    run the tests
+#   make lint     check the code         make bench   measure, JSON in bench.json
+#   make docs     write the generated parts of README.md again
+
+PYTHON ?= python3
+VENV := $(CURDIR)/.venv
+BIN := $(VENV)/bin
+SETUP := $(PYTHON) .ci/setup.py --venv "$(VENV)"
+TEST_MODEL := qwen2.5-coder-0.5b-instruct
+SOURCES := pyproject.toml constraints.txt .ci/setup.py
+
+.PHONY: chat test test-model lint bench docs clean
+
+chat: $(VENV)/.ready-chat
+	@$(BIN)/chatapp
+
+$(VENV)/.ready-chat: $(SOURCES)
+	@$(SETUP) --extras all --stamp .ready-chat
+
+$(VENV)/.ready-test: $(SOURCES)
+	@$(SETUP) --extras all,test --stamp .ready-test
+
+test: $(VENV)/.ready-test test-model
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-model: $(VENV)/.ready-test
+	@$(BIN)/chatapp models pull $(TEST_MODEL)
+
+lint: $(VENV)/.ready-test
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/cog --check --check-fail-msg "README.md is behind the code: run make docs." -r README.md
+
+bench: $(VENV)/.ready-test test-model
+	@$(BIN)/python tests/bench/run.py --out bench.json $(ARGS)
+
+docs: $(VENV)/.ready-test
+	@$(BIN)/cog -r README.md
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
