@@ -70,9 +70,16 @@ def root(
         from chatapp.cli.plain import run_plain
 
         context.exit(run_plain(host, conversation))
+    _draw_on_terminal()
     from chatapp.tui.app import run_chat
 
     context.exit(run_chat(host, conversation))
+
+
+def _draw_on_terminal() -> None:
+    # Textual draws on standard error: with that in a file (2>log) the chat would be invisible.
+    if sys.__stderr__ is not None and not sys.__stderr__.isatty():
+        sys.__stderr__ = sys.__stdout__  # type: ignore[misc]
 
 
 def main() -> None:
