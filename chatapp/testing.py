@@ -170,13 +170,13 @@ class _ScriptedPlugin:
 
 
 def make_host(
-    folder: Path, ui: RecordingUI | None = None, engine: ScriptedEngine | None = None, **settings: Any
+    folder: Path, ui: RecordingUI | None = None, scripted: ScriptedEngine | None = None, **settings: Any
 ) -> Host:
     """A host that keeps everything below `folder`, with the scripted engine and no other plugin."""
     paths = Paths(folder / "data", folder / "cache", folder / "config")
     paths.ensure()
     host = Host(paths, ui if ui is not None else RecordingUI(), **{"model": MODEL, "engine": MODEL, **settings})
-    host.add("scripted", _ScriptedPlugin(engine if engine is not None else ScriptedEngine()))
+    host.add("scripted", _ScriptedPlugin(scripted if scripted is not None else ScriptedEngine()))
     return host
 
 

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 import webbrowser
+from collections.abc import Callable
 from typing import ClassVar
 from urllib.parse import urlsplit
 
@@ -159,23 +160,26 @@ class ChatApp(App[int]):
         """The list of conversations."""
         from chatapp.tui.screens.sessions import SessionsScreen
 
-        self._open(SessionsScreen(self.session))
+        self._open(lambda: SessionsScreen(self.session))
 
     def action_models(self) -> None:
         """The models."""
         from chatapp.tui.screens.models import ModelsScreen
 
-        self._open(ModelsScreen(self.chat))
+        self._open(lambda: ModelsScreen(self.chat))
 
     def action_settings(self) -> None:
         """The settings."""
         from chatapp.tui.screens.settings import SettingsScreen
 
-        self._open(SettingsScreen(self.host))
+        self._open(lambda: SettingsScreen(self.host))
 
-    def _open(self, screen: Screen[None]) -> None:
+    def _open(self, make: Callable[[], Screen[None]]) -> None:
         self.pop_to_chat()
-        self.push_screen(screen)
+        try:
+            self.push_screen(make())
+        except ChatappError as error:
+            self.host.ui.notify(str(error), "error")
 
     def action_interrupt(self) -> None:
         """Ctrl+C: copy a selection, stop what goes on, clear the input, quit; the first of these that applies."""
@@ -201,9 +205,12 @@ def run_chat(host: Host, conversation: Conversation | None = None) -> int:
 
 
 async def _run(host: Host, conversation: Conversation | None) -> int:
+    before = host.ui
     app = ChatApp(host, conversation)
     try:
         await app.run_async()
     finally:
+        # What plugins say while they shut down is for the terminal again.
+        host.ui = before
         await host.shutdown()
     return app.return_code or 0

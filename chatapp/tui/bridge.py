@@ -59,6 +59,8 @@ class TextualUI:
 
     async def _ask(self, screen: ModalScreen[Any]) -> Any:
         """Show a dialog and wait; whoever is cancelled meanwhile takes the dialog with it."""
+        if not self._app.is_running:
+            return None
         answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         def answer(result: Any) -> None:

@@ -57,6 +57,19 @@ class FirstRun:
         if self._card is not None and not self.busy:
             self._card.picker.move(by)
 
+    def submitted(self, text: str) -> bool:
+        """Take what was typed: one Enter fetches the model, a file is used, a question waits. Commands are not ours."""
+        bare = text.strip("\"'")
+        if bare.lower().endswith(".gguf") and "\n" not in bare:
+            self.add(Path(bare).expanduser())
+        elif text.startswith("/"):
+            return False
+        else:
+            self._screen.runner.queue += [text] if text else []
+            self._screen.show_queue()
+            self.start()
+        return True
+
     def start(self) -> None:
         """Fetch the highlighted model, or use it where it is here."""
         offer = self._card.picker.chosen if self._card is not None else None

@@ -29,8 +29,8 @@ Stream = AsyncGenerator[Event, None]
 class Job:
     """Something to play. `start` makes the stream when its turn comes; `typed` goes back to the input if it fails.
 
-    `command` says that parts are what a command shows, not pieces of an answer. `parent` is the message the new one
-    of the user goes below, `text` what it says; both only to show it before the session has it.
+    `command` says that parts are what a command shows, not pieces of an answer. `text` is the message to show before
+    the session has it, in place of the message `cut` and what follows it.
     """
 
     start: Callable[[tuple[Part, ...]], Stream]
@@ -39,7 +39,6 @@ class Job:
     command: bool = False
     text: str = ""
     cut: str | None = None
-    parent: str | None = None
 
 
 class Runner:
@@ -67,12 +66,14 @@ class Runner:
     def edit(self, message_id: str, text: str) -> None:
         """Ask again with another text."""
         session = self._screen.session
-        parent = session.conversation.before(message_id)
-        self.play(
-            Job(
-                lambda parts: session.edit(message_id, text), "Thinking", text, text=text, cut=message_id, parent=parent
-            )
-        )
+
+        def start(parts: tuple[Part, ...]) -> Stream:
+            kept = session.conversation.node(message_id).message.parts
+            if any(part not in kept for part in parts):
+                session.ui.notify("An edited message keeps the files it had; new ones need a new message.", "warning")
+            return session.edit(message_id, text)
+
+        self.play(Job(start, "Thinking", text, text=text, cut=message_id))
 
     def again(self, message_id: str | None = None) -> None:
         """Answer once more."""
@@ -112,9 +113,7 @@ class Runner:
         session = self._screen.session
         if text.startswith("/"):
             return Job(lambda parts: session.run(text), text.split(maxsplit=1)[0], text, command=True)
-        return Job(
-            lambda parts: session.send(text, *parts), "Thinking", text, text=text, parent=session.conversation.head
-        )
+        return Job(lambda parts: session.send(text, *parts), "Thinking", text, text=text)
 
     async def _play(self, job: Job) -> None:
         screen = self._screen

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @hookimpl
 def settings() -> type[BaseModel]:
     """One table, `[example]`, in the settings file."""
-    from chatapp_example.settings import ExampleSettings
+    from chatapp_example.options import ExampleSettings
 
     return ExampleSettings
 
@@ -45,7 +45,7 @@ def settings() -> type[BaseModel]:
 @hookimpl
 def startup(host: Host) -> None:
     """Once, before the first turn: here the random numbers are set up."""
-    from chatapp_example.settings import ExampleSettings
+    from chatapp_example.options import ExampleSettings
 
     random.seed(host.config(ExampleSettings).seed)
 
@@ -59,7 +59,7 @@ def shutdown(host: Host) -> None:
 @action("dice", tool=True, consent="free")
 async def dice(session: Session, sides: Annotated[int, "How many sides the die has"] = 0) -> Data:
     """Roll a die."""
-    from chatapp_example.settings import ExampleSettings
+    from chatapp_example.options import ExampleSettings
 
     count = sides or session.host.config(ExampleSettings).sides
     luck = session.values.get("example.luck", 0)

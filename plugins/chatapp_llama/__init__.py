@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 @hookimpl
 def settings() -> type[BaseModel]:
     """Threads, context length, GPU layers."""
-    from chatapp_llama.settings import LlamaSettings
+    # The module is not called `settings`: importing it would put it in place of this function.
+    from chatapp_llama.options import LlamaSettings
 
     return LlamaSettings
 

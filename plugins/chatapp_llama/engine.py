@@ -22,7 +22,7 @@ from chatapp import (
     Worker,
     WorkerDied,
 )
-from chatapp_llama.settings import LlamaSettings, check_memory, size_for
+from chatapp_llama.options import LlamaSettings, check_memory, size_for
 from chatapp_llama.size import Size
 
 TARGET = "chatapp_llama.service:Service"

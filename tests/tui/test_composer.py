@@ -144,7 +144,8 @@ async def test_slash_completes_commands_then_their_arguments(tmp_path: Path) -> 
     engine, host = with_colours(tmp_path)
     async with running(tmp_path, engine=engine, host=host) as chat:
         await chat.press(*"/pai")
-        assert "Paint the wall." in ((await opened(chat, 1)) and chat.screen_text)
+        await opened(chat, 1)
+        await chat.until(lambda: "Paint the wall." in chat.screen_text)
         await chat.press("enter")
         assert chat.chat.composer.text == "/paint "
         await opened(chat, 3)

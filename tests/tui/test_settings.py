@@ -13,8 +13,8 @@ from textual.command import CommandPalette
 from textual.widgets import Input, Select, Switch
 
 import chatapp.tui
-from chatapp.host import Host
 from chatapp.hookspecs import hookimpl
+from chatapp.host import Host
 from chatapp.testing import ScriptedEngine
 from chatapp.tui import keys, themes
 from chatapp.tui.screens.settings import SettingsScreen
@@ -209,7 +209,7 @@ async def test_the_palette_runs_commands(tmp_path: Path) -> None:
         await chat.until(lambda: isinstance(chat.app.screen, CommandPalette))
         await chat.pilot.pause(0.5)
         await chat.press("enter")
-        await chat.until(lambda: "settings.toml" in chat.screen_text)
+        await chat.until(lambda: "/settings path" in chat.screen_text and chat.chat.query(".output"))
 
 
 @pytest.mark.parametrize("key", ["", "f1", "f2", "f3", "f4", "f5", "ctrl+p"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
@@ -106,11 +105,13 @@ class ChatScreen(Screen[None]):
             await self.side.add(title, widgets)
         for problem in host.problems:
             host.ui.notify(problem, "warning")
-        missing = await self.first_run.check()
+        try:
+            if not await self.first_run.check():
+                self.warmup.start()
+        except ChatappError as error:
+            await self.fail(str(error))
         self.started.set()
         self.show_facts()
-        if not missing:
-            self.warmup.start()
 
     async def resync(self, until: str | None = None) -> None:
         """Show the conversation as it is now, or as far as before the message `until`."""
@@ -142,7 +143,7 @@ class ChatScreen(Screen[None]):
 
     async def show_output(self, part: Any) -> None:
         """What a command shows."""
-        widget = self._render_part(part) or part_widget(part)
+        widget = self._render_part(part) or part_widget(part, markdown=False)
         widget.add_class("output")
         await self.transcript.note(widget)
 
@@ -173,25 +174,21 @@ class ChatScreen(Screen[None]):
     def _submitted(self, event: Composer.Submitted) -> None:
         text = event.text
         self.escape.forget()
-        if self.first_run.needed and not text.startswith("/"):
-            self._submitted_first(text)
-        elif text and self.editing is not None and not self.runner.busy:
-            message_id, self.editing = self.editing, None
-            self.runner.edit(message_id, text)
+        if self.first_run.needed and self.first_run.submitted(text):
+            return
+        if text and self.editing is not None:
+            self._submitted_edit(self.editing, text)
         elif text:
             self.runner.submit(text)
         self.transcript.to_end()
 
-    def _submitted_first(self, text: str) -> None:
-        """There is no model yet: one Enter fetches it, and a question waits for it."""
-        path = Path(text.strip("\"'")).expanduser()
-        if text.lower().strip("\"'").endswith(".gguf") and "\n" not in text:
-            self.first_run.add(path)
-            return
-        if text:
-            self.runner.queue.append(text)
-            self.show_queue()
-        self.first_run.start()
+    def _submitted_edit(self, message_id: str, text: str) -> None:
+        if self.runner.busy:
+            self.app.notify("Wait for the answer, or stop it with Esc.", markup=False)
+            self.restore(text)
+        else:
+            self.editing = None
+            self.runner.edit(message_id, text)
 
     @on(Composer.Steered)
     def _steered(self, event: Composer.Steered) -> None:

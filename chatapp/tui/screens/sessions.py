@@ -89,8 +89,8 @@ class SessionsScreen(Screen[None]):
     async def look(self) -> None:
         """List what matches; a newer question replaces one under way."""
         query = self.query_one("#search", Input).value.strip()
-        archive = self._session.host.archive
         try:
+            archive = self._session.host.archive
             self._rows = await asyncio.to_thread(_search if query else _newest, archive, query)
         except ChatappError as error:
             self._session.host.ui.notify(str(error), "error")

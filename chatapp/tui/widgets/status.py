@@ -9,6 +9,7 @@ from typing import Any
 from textual.content import Content
 from textual.widgets import Static
 
+from chatapp.errors import ChatappError
 from chatapp.events import Progress
 from chatapp.progress import Rate, describe, fraction
 from chatapp.session import Session
@@ -66,7 +67,11 @@ class StatusBar(Static):
 
     def show_session(self, session: Session) -> None:
         """Show what there is to know about the session now."""
-        self._facts = facts_of(session)
+        try:
+            self._facts = facts_of(session)
+        except ChatappError:
+            # A list of models that cannot be read: whoever needs the model says so, this line is only small print.
+            self._facts = Facts("no model")
         self._draw()
 
     def begin(self, doing: str) -> None:

@@ -1,0 +1,22 @@
+"""What the tests share: the real model, and hosts that keep everything in a temporary folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chatapp.errors import ModelError
+from chatapp.models import open_store
+from chatapp.paths import paths
+
+MODEL_NAME = "qwen2.5-coder-0.5b-instruct"
+
+
+@pytest.fixture(scope="session")
+def model_path() -> Path:
+    """The real 0.5B model, where `make test` puts it: in this user's model store."""
+    try:
+        return open_store(paths()).path(MODEL_NAME)
+    except ModelError:
+        pytest.fail(f"The tests need the real model: run `make test`, or `chatapp models pull {MODEL_NAME}`.")
