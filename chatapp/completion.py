@@ -98,10 +98,10 @@ def _action(action: Action) -> Candidate:
 
 
 def _arguments(session: Session, action: Action, before: str, begin: int, cwd: Path) -> Iterator[Candidate]:
-    words = split(before[begin:])
-    prefix = "" if before.endswith(" ") or not words else words.pop()
-    raw = re.search(r'"[^"]*$|\S*$', before)
-    start = raw.start() if raw is not None else len(before)
+    line = before[begin:]
+    # An odd number of quotation marks: the last one is open, and what follows it is one word.
+    start = begin + (line.rindex('"') if line.count('"') % 2 else line.rfind(" ") + 1)
+    words, prefix = split(before[begin:start]), before[start:].removeprefix('"')
     param = _expected(action, words)
     if prefix.startswith("-"):
         for option in action.params:

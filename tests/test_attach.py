@@ -17,7 +17,7 @@ def test_mentioned_files_are_attached_once_in_order(tmp_path: Path) -> None:
     (tmp_path / "sub" / "c.py").write_text("C")
     found = attach('Compare @sub/c.py, @"my file.md" and @a.txt. Then @a.txt again!', tmp_path)
     assert [(source.title, source.text) for source in found] == [("sub/c.py", "C"), ("my file.md", "B"), ("a.txt", "A")]
-    assert [source.uri for source in found][0] == str(tmp_path / "sub" / "c.py")
+    assert found[0].uri == str(tmp_path / "sub" / "c.py")
 
 
 def test_what_is_no_file_is_left_alone(tmp_path: Path) -> None:

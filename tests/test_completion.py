@@ -58,7 +58,12 @@ def texts(session: Session, before: str, cwd: Path) -> list[str]:
 async def test_commands_then_arguments(greeting: Session, tmp_path: Path) -> None:
     assert texts(greeting, "/gre", tmp_path) == ["/greet ", "/greet all"]
     assert texts(greeting, "/EET", tmp_path) == ["/greet ", "/greet all"]
-    assert texts(greeting, "/greet a", tmp_path) == ["/greet all", "/greet ada ", "/greet alan "]
+    assert texts(greeting, "/greet a", tmp_path) == [
+        "/greet all",
+        "/greet ada ",
+        "/greet alan ",
+        '/greet "grace hopper" ',
+    ]
     assert texts(greeting, "/greet gr", tmp_path) == ['/greet "grace hopper" ']
     assert texts(greeting, '/greet "gra', tmp_path) == ['/greet "grace hopper" ']
     assert texts(greeting, "/greet ada c", tmp_path) == ["/greet ada coolly "]
@@ -90,14 +95,15 @@ async def test_options_that_take_files(greeting: Session, tmp_path: Path) -> Non
 
 
 async def test_mentions(session: Session, tmp_path: Path) -> None:
-    (tmp_path / "a dir").mkdir()
-    (tmp_path / "a dir" / "b.txt").touch()
-    (tmp_path / ".hidden").touch()
-    assert texts(session, "see @", tmp_path) == ['see @"a dir/']
-    assert texts(session, 'see @"a dir/', tmp_path) == ['see @"a dir/b.txt" ']
-    assert texts(session, "see @.h", tmp_path) == ["see @.hidden "]
-    assert texts(session, "mail me@", tmp_path) == []
-    assert texts(session, "see @a b", tmp_path) == []
+    cwd = tmp_path / "work"
+    (cwd / "a dir").mkdir(parents=True)
+    (cwd / "a dir" / "b.txt").touch()
+    (cwd / ".hidden").touch()
+    assert texts(session, "see @", cwd) == ['see @"a dir/']
+    assert texts(session, 'see @"a dir/', cwd) == ['see @"a dir/b.txt" ']
+    assert texts(session, "see @.h", cwd) == ["see @.hidden "]
+    assert texts(session, "mail me@", cwd) == []
+    assert texts(session, "see @a b", cwd) == []
 
 
 def test_files_deeper_down_come_after_those_near(tmp_path: Path) -> None:

@@ -20,13 +20,15 @@ from chatapp_llama.size import Size
 SEQUENCE = 0
 ABORTED = 2
 """What llama_decode returns when the abort callback said so (llama.h)."""
+LOG_ERROR = 4
+"""GGML_LOG_LEVEL_ERROR (ggml.h); llama-cpp-python has no name for it."""
 errors: deque[str] = deque(maxlen=20)
 
 
 @lib.llama_log_callback  # type: ignore[untyped-decorator]
 def _log(level: int, text: bytes, _: Any) -> None:
     # The library says why it refuses a file only in its log.
-    if level in (lib.GGML_LOG_LEVEL_WARN, lib.GGML_LOG_LEVEL_ERROR):
+    if level == LOG_ERROR:
         errors.append(text.decode("utf-8", "replace").strip())
 
 

@@ -14,6 +14,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import TextArea
 
+from chatapp.errors import ChatappError
 from chatapp.messages import Part
 from chatapp.session import Session
 from chatapp.text import one_line
