@@ -41,7 +41,7 @@ class ReasoningDelta:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Work under way: `done` of `total` (None: unknown) in `unit` ("tokens", "bytes", "files")."""
+    """Work under way: `done` of `total` (None: unknown) in `unit` ("tokens", "bytes", "files"; "%" of 100)."""
 
     label: str
     done: float = 0

@@ -83,7 +83,7 @@ def describe(progress: Progress, rate: Rate | None = None) -> str:
     A report of nothing done of an unknown total (a step that only waits) gives the empty string.
     """
     parts = [_amount(progress)] if progress.done or progress.total is not None else []
-    if rate is not None and rate.per_second:
+    if rate is not None and rate.per_second and progress.unit != "%":
         parts.append(f"{_quantity(rate.per_second, progress.unit)}/s")
         if rate.seconds_left is not None and not _complete(progress):
             parts.append(f"{human_seconds(rate.seconds_left)} left")
@@ -104,6 +104,8 @@ def _complete(progress: Progress) -> bool:
 def _amount(progress: Progress) -> str:
     if progress.total is None:
         return _quantity(progress.done, progress.unit)
+    if progress.unit == "%":
+        return f"{_count(progress.done)} %"
     if progress.unit == "bytes":
         return f"{human_bytes(progress.done)} of {human_bytes(progress.total)}"
     return f"{_count(progress.done)} of {_quantity(progress.total, progress.unit)}"

@@ -108,6 +108,7 @@ def test_lines_without_a_speed(progress: Progress, text: str) -> None:
 
 def test_a_complete_job_says_no_time_left() -> None:
     assert describe(Progress("Done", 20, 20, "files"), fed((0, 0), (1, 20), total=20)) == "20 of 20 files, 20 files/s"
+    assert describe(Progress("Loading", 45, 100, "%"), fed((0, 0), (1, 45), total=100)) == "45 %"
 
 
 @pytest.mark.parametrize(

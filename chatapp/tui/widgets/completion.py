@@ -14,6 +14,10 @@ from chatapp.text import one_line
 from chatapp.tui.safe import line
 
 
+WIDEST = 44
+"""Cells for the names, on however wide a screen: what they do stands beside them."""
+
+
 class Completion(OptionList, can_focus=False):
     """Shows candidates while there are any."""
 
@@ -59,7 +63,7 @@ class Completion(OptionList, can_focus=False):
 
     def _fill(self) -> None:
         room = max(self.app.size.width - 8, 20)
-        width = max((min(len(each.label), max(24, room // 2)) for each in self._candidates), default=0)
+        width = max((min(len(each.label), min(max(24, room // 2), WIDEST)) for each in self._candidates), default=0)
         self.set_options(Option(_row(each, width, room)) for each in self._candidates)
 
     def close(self) -> None:

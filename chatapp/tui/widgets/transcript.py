@@ -11,12 +11,15 @@ from textual.widgets import Static
 
 from chatapp.events import Event
 from chatapp.tui.safe import safe
+from chatapp.tui.widgets.greeting import Greeting
 from chatapp.tui.widgets.message import MessageView, Render, Shown
 
 WINDOW = 40
 """Messages that are widgets after each turn: message 500 is drawn as fast as message 1."""
 MORE = 20
 """How many earlier ones are added when the top is reached."""
+FIXED = ("greeting", "earlier")
+"""Ids of the widgets that are always there."""
 
 
 class Note(Static):
@@ -35,7 +38,8 @@ class Transcript(VerticalScroll, can_focus=False):
         self._loading = False
 
     def compose(self) -> ComposeResult:
-        """The line that tells of earlier messages."""
+        """What an empty conversation shows, and the line that tells of earlier messages."""
+        yield Greeting(id="greeting")
         yield Static(id="earlier")
 
     def on_mount(self) -> None:
@@ -98,7 +102,7 @@ class Transcript(VerticalScroll, can_focus=False):
 
     async def reset(self) -> None:
         """Take everything away: another conversation is opened."""
-        await self._remove([child for child in self.children if child.id != "earlier"])
+        await self._remove([child for child in self.children if child.id not in FIXED])
         self._messages, self._first, self._live = [], 0, None
         self.to_end()
 
@@ -159,6 +163,7 @@ class Transcript(VerticalScroll, can_focus=False):
 
     async def _append(self, widgets: Sequence[Widget]) -> None:
         if widgets:
+            self.query_one(Greeting).display = False
             await self.mount_all(widgets)
 
     async def _remove(self, widgets: Sequence[Widget]) -> None:
@@ -169,6 +174,7 @@ class Transcript(VerticalScroll, can_focus=False):
                     await widget.remove()
             if focused in widgets:
                 self.screen.set_focus(None)
+            self.query_one(Greeting).display = len(self.children) == len(FIXED)
 
     async def _prune(self) -> None:
         """Drop the oldest widgets, unless the reader has scrolled up to look at them."""
@@ -176,7 +182,7 @@ class Transcript(VerticalScroll, can_focus=False):
         if len(views) > WINDOW and self.is_at_end:
             first = views[-WINDOW]
             children = list(self.children)
-            await self._remove([child for child in children[: children.index(first)] if child.id != "earlier"])
+            await self._remove([child for child in children[: children.index(first)] if child.id not in FIXED])
             self._first += len(views) - WINDOW
         self._tell_earlier()
 
