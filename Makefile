@@ -35,7 +35,7 @@ lint: $(VENV)/.ready-test
 	@$(BIN)/cog --check --check-fail-msg "README.md is behind the code: run make docs." -r README.md
 
 bench: $(VENV)/.ready-test test-model
-	@$(BIN)/python tests/bench/run.py --out bench.json $(ARGS)
+	@$(BIN)/python -m tests.bench.run --out bench.json $(ARGS)
 
 docs: $(VENV)/.ready-test
 	@$(BIN)/cog -r README.md
