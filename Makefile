@@ -1,16 +1,17 @@
 # Each command sets up all it needs, in .venv, and installs nothing again that is in place.
 #   make chat     open the chat          make test    run the tests
 #   make lint     check the code         make bench   measure, JSON in bench.json
-#   make docs     write the generated parts of README.md again
+#   make docs     write the generated tables again
 
 PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 SETUP := $(PYTHON) .ci/setup.py --venv "$(VENV)"
 TEST_MODEL := qwen2.5-coder-0.5b-instruct
+PAGES := README.md docs/reference.md $(wildcard plugins/*/README.md)
 SOURCES := pyproject.toml constraints.txt .ci/setup.py
 
-.PHONY: chat test test-model lint bench docs clean
+.PHONY: chat test test-model lint bench docs picture clean
 
 chat: $(VENV)/.ready-chat
 	@$(BIN)/chatapp
@@ -32,13 +33,17 @@ lint: $(VENV)/.ready-test
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/cog --check --check-fail-msg "README.md is behind the code: run make docs." -r README.md
+	@$(BIN)/cog --check --check-fail-msg "A page is behind the code: run make docs." -r $(PAGES)
 
 bench: $(VENV)/.ready-test test-model
 	@$(BIN)/python -m tests.bench.run --out bench.json $(ARGS)
 
 docs: $(VENV)/.ready-test
-	@$(BIN)/cog -r README.md
+	@$(BIN)/cog -r $(PAGES)
+
+picture: $(VENV)/.ready-chat
+	@$(BIN)/chatapp models pull qwen2.5-coder-1.5b-instruct
+	@$(BIN)/python docs/picture.py
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

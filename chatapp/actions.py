@@ -15,22 +15,24 @@ serves as well; what it returns is what is shown.
 from __future__ import annotations
 
 import inspect
-import shlex
 import types
 import typing
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, overload
 
-from chatapp.errors import PluginError, UsageError
+from chatapp.errors import ChatappError, PluginError
 from chatapp.events import Event
 from chatapp.messages import Text
+from chatapp.plugins import FAILURES, explain
+from chatapp.words import as_text
+from chatapp.words import command as command
+from chatapp.words import parse as parse
+from chatapp.words import split as split
+from chatapp.words import usage as usage
 
 if TYPE_CHECKING:
-    import click
-
     from chatapp.session import Session
 
 Completer: TypeAlias = "Callable[[Session, str], Iterable[str]]"
@@ -161,120 +163,55 @@ def _single(annotation: Any) -> tuple[Any, bool]:
     return annotation, False
 
 
-def command(action: Action, run: Callable[[Mapping[str, Any]], Any]) -> click.Command:
-    """The click command that parses this action's words and calls `run` with its keyword arguments."""
-    import click
-
-    params = [_click_param(param) for param in action.params]
-    return click.Command(
-        action.name.rpartition(" ")[2],
-        params=params,
-        callback=lambda **values: run(values),
-        help=action.doc,
-        short_help=action.summary,
-    )
-
-
-def _click_param(param: Param) -> click.Parameter:
-    import click
-
-    empty = None if param.default is inspect.Parameter.empty else param.default
-    if param.option and param.type is bool:
-        return click.Option([f"--{param.name.replace('_', '-')}/--no-{param.name.replace('_', '-')}"], default=empty)
-    if param.option:
-        return click.Option(
-            [f"--{param.name.replace('_', '-')}"],
-            type=_click_type(param.type),
-            default=() if param.many else empty,
-            required=param.required,
-            multiple=param.many,
-            help=param.help,
-            show_default=empty not in (None, "", ()),
-        )
-    many = param.many or param.rest
-    return click.Argument(
-        [param.name],
-        type=_click_type(param.type),
-        nargs=-1 if many else 1,
-        default=None if many else empty,
-        required=param.required,
-    )
-
-
-def _click_type(kind: Any) -> Any:
-    import click
-
-    if typing.get_origin(kind) is Literal:
-        return click.Choice([str(choice) for choice in typing.get_args(kind)])
-    if kind is Path:
-        return click.Path(path_type=Path)
-    return {str: str, int: int, float: float, bool: bool}.get(kind, str)
-
-
-def split(line: str) -> list[str]:
-    """A slash line's words. Only double quotes group, so that ``/remember I don't smoke`` is what it looks like."""
-    lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
-    lexer.whitespace_split, lexer.commenters, lexer.quotes, lexer.escape = True, "", '"', ""
-    try:
-        return list(lexer)
-    except ValueError:
-        return line.split()
-
-
-def parse(action: Action, words: list[str]) -> Mapping[str, Any]:
-    """The keyword arguments that `words` give; UsageError with click's own sentence when they do not fit."""
-    import click
-
-    try:
-        with command(action, dict).make_context(action.name, list(words)) as context:
-            return dict(context.params)
-    except click.exceptions.Exit:
-        raise UsageError(usage(action)) from None
-    except click.ClickException as error:
-        raise UsageError(f"{error.format_message()} Usage: {usage(action)}") from None
-
-
-def usage(action: Action) -> str:
-    """One line: the slash command with its arguments and options."""
-    words = [f"/{action.name}"]
-    for param in action.params:
-        if param.option:
-            flag = f"--{param.name.replace('_', '-')}"
-            words.append(f"[{flag}]" if param.type is bool else f"[{flag} {param.name.upper()}]")
-        else:
-            word = param.name.upper() + ("…" if param.many or param.rest else "")
-            words.append(word if param.required else f"[{word}]")
-    return " ".join(words)
-
-
 async def run(action: Action, session: Session, values: Mapping[str, Any]) -> AsyncGenerator[Event, None]:
-    """Call the action and stream what it shows; strings become Text parts. Closing the iterator closes the action."""
+    """Call the action and stream what it shows; strings become Text parts. Closing the iterator closes the action.
+
+    What it raises and is no ChatappError is a fault in the plugin, told as a PluginError that names both.
+    """
+    try:
+        arguments, options = _arguments(action, values)
+        result = action.function(session, *arguments, **options)
+        if inspect.isasyncgen(result):
+            async with aclosing(result):
+                async for item in result:
+                    yield _shown(item)
+            return
+        only = await result if inspect.isawaitable(result) else result
+        if only is not None:
+            yield _shown(only)
+    except ChatappError:
+        raise
+    except FAILURES as error:
+        raise PluginError(f"/{action.name} of the plugin {action.owner!r} failed: {explain(error)}") from error
+
+
+def _arguments(action: Action, values: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     arguments: list[Any] = []
     options: dict[str, Any] = {}
     for param in action.params:
-        value = values.get(param.name, param.default)
-        value = " ".join(value) if param.rest and not isinstance(value, str) else value
-        if value is inspect.Parameter.empty:
-            value = None
+        value = _given(param, values)
         if param.option:
             options[param.name] = value
         elif param.many and param.annotation is param.type:
             arguments.extend(value or ())
         else:
             arguments.append(value)
-    result = action.function(session, *arguments, **options)
-    if inspect.isasyncgen(result):
-        async with aclosing(result):
-            async for item in result:
-                yield _shown(item)
-        return
-    only = await result if inspect.isawaitable(result) else result
-    if only is not None:
-        yield _shown(only)
+    return arguments, options
+
+
+def _given(param: Param, values: Mapping[str, Any]) -> Any:
+    value = values.get(param.name, param.default)
+    if value == () and param.default is not inspect.Parameter.empty:
+        value = param.default
+    if value is inspect.Parameter.empty:
+        return () if param.many else None
+    return as_text(value) if param.rest and isinstance(value, (tuple, list)) else value
 
 
 def _shown(item: Any) -> Event:
-    return Text(item) if isinstance(item, str) else cast(Event, item)
+    if not isinstance(item, str | Event):
+        raise TypeError(f"it gave {type(item).__name__}, which is no text and no event")
+    return Text(item) if isinstance(item, str) else item
 
 
 def arguments_model(action: Action) -> Any:
@@ -293,7 +230,9 @@ def arguments_model(action: Action) -> Any:
 
 
 def similar(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like `name`, None when none is."""
+    """The known name most like `name`, or the first that begins with it as a word; None when none does."""
     import difflib
 
-    return next(iter(difflib.get_close_matches(name, list(known), 1)), None)
+    names = list(known)
+    near = difflib.get_close_matches(name, names, 1)
+    return next(iter(near), None) or next((each for each in names if each.startswith(f"{name} ")), None)

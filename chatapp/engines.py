@@ -7,8 +7,9 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
 from chatapp.engine import Engine, EngineConfig, EngineSpec, Kind
-from chatapp.errors import EngineError
+from chatapp.errors import ChatappError, EngineError
 from chatapp.events import Progress
+from chatapp.plugins import explain
 
 if TYPE_CHECKING:
     from chatapp.host import Host
@@ -48,6 +49,10 @@ class Engines:
                 async for progress in _until(opening, news):
                     yield progress
                 self._open[kind] = (spec, config, await opening)
+            except ChatappError:
+                raise
+            except Exception as error:
+                raise EngineError(f"The engine {spec.name!r} cannot open {config.model!r}: {explain(error)}") from error
             finally:
                 if not opening.done():
                     opening.cancel()
@@ -63,6 +68,8 @@ class Engines:
 
     def _spec(self, model: str, kind: Kind) -> EngineSpec:
         specs = [spec for spec in self._host.engine_specs.values() if spec.kind == kind]
+        # One that takes any name is asked last: it must not hide another plugin's engine that knows its own names.
+        specs.sort(key=lambda spec: spec.accepts(self._host, ""))
         wanted = self._host.settings.core.engine if kind == "chat" else ""
         for spec in specs:
             if spec.name == wanted or (not wanted and spec.accepts(self._host, model)):

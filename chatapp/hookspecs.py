@@ -1,7 +1,8 @@
 """The twelve hooks a plugin may implement. Implement those you need, as functions marked `@chatapp.hookimpl`.
 
-Any of them may be a plain function, a coroutine function or a generator, unless it says otherwise; any may leave out
-trailing arguments it does not use. One that raises is reported with its plugin's name, and the others are still called.
+Any of them may be a plain function, a coroutine function or a generator, but `settings`, `actions`, `engines` and
+`render_part` are called where nothing can be awaited. Any may leave out arguments it does not use. One that raises is
+reported with its plugin's name, and the others are still called.
 Plugins are called in the order of the settings file, bundled ones first.
 """
 
@@ -99,8 +100,9 @@ def prepare_request(request: Request, turn: Turn) -> Request | None:
 def transform_stream(stream: AsyncIterator[Event], turn: Turn) -> AsyncIterator[Event]:  # type: ignore[empty-body]
     """Change the answer as it streams: an async generator that takes events and yields events.
 
-    Called each time the engine answers; each plugin reads what the one before it yields. Pass on what you do not know.
-    If it raises in mid-answer it is dropped, reported, and the rest of the answer passes through.
+    Called each time the engine answers; each plugin reads what the one before it yields. Pass on what you do not know,
+    and `Finished` always. If it raises in mid-answer it is dropped, reported, and the rest of the answer passes
+    through.
     """
 
 

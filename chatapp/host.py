@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -12,14 +12,15 @@ from pydantic import BaseModel
 
 from chatapp import hookspecs
 from chatapp.actions import Action
+from chatapp.context import Block
 from chatapp.engine import EngineSpec
-from chatapp.errors import ChatappError, OfflineError, UsageError
+from chatapp.errors import ChatappError, OfflineError, PluginError, UsageError
 from chatapp.events import Event
 from chatapp.paths import Paths
-from chatapp.plugins import Found, Plugin, discover, explain, load
+from chatapp.plugins import FAILURES, Found, Plugin, discover, explain, load
 from chatapp.settings import NESTED, CoreSettings, Settings
-from chatapp.stream import Transform, guarded
-from chatapp.ui import UI, PlainUI
+from chatapp.stream import Failed, Transform, guarded
+from chatapp.ui import UI, Panel, PlainUI
 from chatapp.workers import Workers
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 Model = TypeVar("Model", bound=BaseModel)
+ITEMS: dict[str, type] = {"actions": Action, "engines": EngineSpec, "context": Block, "panels": Panel}
+"""What the hooks with plural results must give."""
 
 
 class Host:
@@ -133,8 +136,10 @@ class Host:
     def _declared(self, plugin: Plugin, hook: str) -> list[Any]:
         try:
             results = [impl.function() for impl in self._impls(hook) if impl.plugin_name == plugin.name]
-            return results if hook == "settings" else [value for result in results for value in result]
-        except Exception as error:  # noqa: BLE001 - reported with plugin and hook, and the others go on
+            if hook == "settings":
+                return [_settings_model(result) for result in results]
+            return [value for result in results for value in _fitting(hook, list(result or ()))]
+        except FAILURES as error:
             self.report(plugin.name, hook, error)
             return []
 
@@ -185,8 +190,8 @@ class Host:
         results = []
         for impl in self._impls(hook):
             try:
-                result = await _settle(impl.function(*(arguments[name] for name in impl.argnames)))
-            except Exception as error:  # noqa: BLE001 - reported with plugin and hook, and the others go on
+                result = _fitting(hook, await _settle(impl.function(*(arguments[name] for name in impl.argnames))))
+            except FAILURES as error:
                 self.report(impl.plugin_name, hook, error)
                 continue
             if result is not None:
@@ -202,7 +207,7 @@ class Host:
                 result = await _settle(impl.function(*(handed[name] for name in impl.argnames)))
                 if result is not None and not isinstance(result, type(value)):
                     raise TypeError(f"it returned {type(result).__name__}, not {type(value).__name__}")
-            except Exception as error:  # noqa: BLE001 - reported with plugin and hook, and the others go on
+            except FAILURES as error:
                 self.report(impl.plugin_name, hook, error)
                 continue
             value = value if result is None else result
@@ -214,7 +219,7 @@ class Host:
             stream = guarded(stream, *self._transform(impl, turn))
         return stream
 
-    def _transform(self, impl: Any, turn: Turn) -> tuple[Transform, Callable[[Exception], None]]:
+    def _transform(self, impl: Any, turn: Turn) -> tuple[Transform, Failed]:
         def transform(inner: AsyncIterator[Event]) -> AsyncIterator[Event]:
             handed = {"stream": inner, "turn": turn}
             return cast(AsyncIterator[Event], impl.function(*(handed[name] for name in impl.argnames)))
@@ -226,7 +231,7 @@ class Host:
         for impl in self._impls(hook):
             try:
                 result = impl.function(*(arguments[name] for name in impl.argnames))
-            except Exception as error:  # noqa: BLE001 - reported with plugin and hook, and the others go on
+            except FAILURES as error:
                 self.report(impl.plugin_name, hook, error)
                 continue
             if result is not None:
@@ -258,3 +263,21 @@ async def _settle(result: Any) -> Any:
     if isinstance(result, Iterable) and not isinstance(result, (str, Mapping)):
         return list(result)
     return result
+
+
+def _fitting(hook: str, result: Any) -> Any:
+    """The result, when each item is of the hook's kind; what is not would only fail later, where nobody is named."""
+    kind = ITEMS.get(hook)
+    strange = [item for item in result if not isinstance(item, kind)] if kind and result is not None else []
+    if kind and strange:
+        raise TypeError(f"it gave {type(strange[0]).__name__}, not {kind.__name__}")
+    return result
+
+
+def _settings_model(model: Any) -> type[BaseModel]:
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise TypeError(f"it gave {model!r}, not a pydantic model")
+    without = [name for name, field in model.model_fields.items() if field.is_required()]
+    if without:
+        raise PluginError(f"the setting {without[0]!r} has no default.")
+    return model

@@ -22,6 +22,11 @@ from chatapp import hookspecs
 from chatapp.errors import PluginError
 from chatapp.settings import PluginSettings
 
+FAILURES = (Exception, SystemExit)
+"""What a plugin may raise without stopping the others; to interrupt and to cancel is the user's affair."""
+PLAIN = frozenset({"settings", "actions", "engines", "render_part"})
+"""Hooks called where nothing can be awaited."""
+
 State: TypeAlias = Literal["on", "off", "failed"]
 Origin: TypeAlias = Literal["bundled", "package", "file"]
 
@@ -94,7 +99,11 @@ def _load_file(name: str, path: Path) -> ModuleType:
         raise PluginError(f"{path} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[qualified] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[qualified]
+        raise
     return module
 
 
@@ -108,10 +117,14 @@ def load(found: Found, manager: pluggy.PluginManager, choice: PluginSettings) ->
         plugin.hooks = check(plugin.module)
         manager.register(plugin.module, plugin.name)
         plugin.state = "on"
-    except ModuleNotFoundError as error:
-        _failed(plugin, f"it needs the Python package {error.name!r}", _mend(plugin, error.name or ""))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything; it must not stop the others
-        _failed(plugin, explain(error))
+    except PluginError as error:
+        _failed(plugin, str(error))
+    except FAILURES as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing:
+            _failed(plugin, f"it needs the Python package {missing!r}", _mend(plugin, missing))
+        else:
+            _failed(plugin, explain(error))
     return plugin
 
 
@@ -133,29 +146,61 @@ def explain(error: BaseException) -> str:
     place = f" ({Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno})" if trace is not None else ""
     if isinstance(error, SyntaxError):
         place = f" ({Path(error.filename or '').name}, line {error.lineno})"
-    text = str(error).strip() or "no reason given"
+    text = (error.msg if isinstance(error, SyntaxError) else str(error)).strip() or "no reason given"
     return f"{type(error).__name__}: {text.splitlines()[0]}{place}"
 
 
 def check(module: Any) -> tuple[str, ...]:
     """The hooks it implements; PluginError for a hook that does not exist or an argument that is not handed out."""
     known = {name: _arguments(getattr(hookspecs, name)) for name in hook_names()}
-    marked = [name for name in dir(module) if getattr(getattr(module, name), f"{hookspecs.NAMESPACE}_impl", None)]
-    for name in marked:
+    marked = _marked(module)
+    for name, function in marked.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             raise PluginError(f"there is no hook {name!r}" + (f"; did you mean {near[0]!r}?" if near else "."))
-        function = getattr(module, name)
-        if function.chatapp_impl.get("wrapper") or function.chatapp_impl.get("hookwrapper"):
-            raise PluginError(f"{name!r} is a hook wrapper; chatapp calls plain hooks only.")
-        strange = [arg for arg in _arguments(function) if arg not in known[name]]
-        if strange:
-            raise PluginError(
-                f"{name}() takes {strange[0]!r}; the hook hands out {', '.join(known[name]) or 'nothing'}."
-            )
+        _check_hook(name, function, known[name])
+    _check_modules(module, known, marked)
     if not marked:
         raise PluginError("it implements no hook: mark its functions with @chatapp.hookimpl.")
     return tuple(name for name in known if name in marked)
+
+
+def _marked(module: Any) -> dict[str, Any]:
+    """The functions marked as hooks, by the hook they are for."""
+    marked = {}
+    for name in dir(module):
+        function = getattr(module, name)
+        options = getattr(function, f"{hookspecs.NAMESPACE}_impl", None)
+        if inspect.isroutine(function) and isinstance(options, dict):
+            marked[options.get("specname") or name] = function
+    return marked
+
+
+def _check_hook(name: str, function: Any, handed: list[str]) -> None:
+    options = function.chatapp_impl
+    if options.get("wrapper") or options.get("hookwrapper"):
+        raise PluginError(f"{name!r} is a hook wrapper; chatapp calls plain hooks only.")
+    if name in PLAIN and (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
+        raise PluginError(f"{name}() is called where nothing can be awaited: write def, not async def.")
+    strange = [arg for arg in _arguments(function) if arg not in handed]
+    if strange:
+        raise PluginError(f"{name}() takes {strange[0]!r}; the hook hands out {', '.join(handed) or 'nothing'}.")
+
+
+def _check_modules(module: Any, known: Iterable[str], marked: Iterable[str]) -> None:
+    """Refuse a package with a module named as a hook: to import it replaces the function, and the hook is gone."""
+    own = getattr(module, "__name__", "")
+    for name in known:
+        found = getattr(module, name, None)
+        hidden = isinstance(found, ModuleType) and found.__name__ == f"{own}.{name}"
+        # Not imported yet, it would hide the hook from the next host of this process.
+        if hidden or (name in marked and _has_module(module, name)):
+            raise PluginError(f"its module {name}.py has the name of a hook and hides it: rename the file.")
+
+
+def _has_module(package: Any, name: str) -> bool:
+    folders = [Path(folder) for folder in getattr(package, "__path__", ())]
+    return any((folder / f"{name}.py").exists() or (folder / name / "__init__.py").exists() for folder in folders)
 
 
 def hook_names() -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from chatapp.events import Event, Finished, Notice, Progress, Usage
 from chatapp.messages import Message, Part, new_id, user
 from chatapp.text import one_line
 from chatapp.tooling import call_tool
-from chatapp.turn import Answer, Turn
+from chatapp.turn import Answer, Turn, failure
 from chatapp.ui import UI
 
 if TYPE_CHECKING:
@@ -131,8 +131,10 @@ class Session:
             turn.finished = Finished("failed", str(error))
             yield turn.finished
         finally:
-            await self._conclude(turn)
-            self.busy = False
+            try:
+                await self._conclude(turn)
+            finally:
+                self.busy = False
 
     def _place(self, message: Message, parent: str | None) -> None:
         if message.id in self.conversation.nodes:
@@ -158,12 +160,13 @@ class Session:
             async with aclosing(self._ask(turn, engine, layout, answer)) as events:
                 async for event in events:
                     yield event
-            if not answer.calls:
+            if not answer.calls or (turn.finished and turn.finished.reason == "failed"):
                 return
             async with aclosing(self._use_tools(turn, answer)) as events:
                 async for event in events:
                     yield event
         yield Notice(f"The model used tools {turn.round} times and was stopped.", "warning")
+        yield turn.finished or Finished("tool_calls")
 
     def _budget(self, engine: Engine) -> int:
         length = engine.info.context_length
@@ -227,8 +230,8 @@ class Session:
                         saved = time.monotonic()
                     yield event
             finished = finished or Finished("failed", "The engine ended without saying why.")
-        except ChatappError as error:
-            finished = Finished("failed", str(error))
+        except Exception as error:  # noqa: BLE001 - an engine may raise anything; what came is kept and the chat goes on
+            finished = failure(error)
         finally:
             turn.finished = finished or Finished("stopped")
             answer.meta |= {"finished": turn.finished.reason}
@@ -264,9 +267,10 @@ class Session:
 
     async def _conclude(self, turn: Turn) -> None:
         turn.finished = turn.finished or Finished("stopped")
+        # The hooks first: what they leave in the conversation's values is saved with it.
+        await self.host.call("turn_finished", turn=turn)
         if self.keep:
             await asyncio.to_thread(self.host.archive.save_values, self.conversation)
-        await self.host.call("turn_finished", turn=turn)
 
     async def _save(self, message_id: str) -> None:
         if self.keep:

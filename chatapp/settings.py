@@ -6,6 +6,8 @@ does not parse is left alone: the defaults are used and the person is told the l
 
 from __future__ import annotations
 
+import copy
+import difflib
 import os
 import tempfile
 import tomllib
@@ -92,19 +94,33 @@ class Settings:
         """The values of the table `name`; a value that does not fit is replaced by its default and reported."""
         data = self._data.get(name, {})
         if not isinstance(data, dict):
-            self.problems.append(f"In {self.path}, {name!r} must be a table: [{name}].")
+            self._problem(f"{name!r} must be a table: [{name}].")
             data = {}
         return self._validate(name, model, data)
 
     def _validate(self, name: str, model: type[Model], data: Mapping[str, Any]) -> Model:
+        free = model.model_config.get("extra") == "allow"
+        for key in [] if free else sorted(data.keys() - model.model_fields.keys()):
+            # At the top, a table of another name is some plugin's, which may be switched off.
+            if name or not isinstance(data[key], dict):
+                self._problem(unknown(name, str(key), model))
+        known = {key: value for key, value in data.items() if free or key in model.model_fields}
         try:
-            return model.model_validate(data)
+            return model.model_validate(known)
         except ValidationError as error:
-            usable = dict(data)
+            usable = copy.deepcopy(known)
             for detail in error.errors():
-                self.problems.append(f"In {self.path}: {describe(name, detail)}")
-                usable.pop(str(detail["loc"][0]), None)
+                self._problem(describe(name, detail))
+                _drop(usable, [*detail["loc"]])
+        try:
             return model.model_validate(usable)
+        except ValidationError:
+            return model()
+
+    def _problem(self, sentence: str) -> None:
+        problem = f"In {self.path}: {sentence}"
+        if problem not in self.problems:
+            self.problems.append(problem)
 
     def set(self, table: str, key: str, value: Any, model: type[BaseModel]) -> None:
         """Check one value against `model` and write it to the file; `table` is "" for the top, None removes the key.
@@ -116,11 +132,16 @@ class Settings:
         data: dict[str, Any] = self._data
         for name in filter(None, table.split(".")):
             data = data.setdefault(name, {})
+            if not isinstance(data, dict):
+                raise SettingsError(f"In {self.path}, {table!r} must be a table: mend it there first.")
         changed = {name: each for name, each in {**data, key: value}.items() if each is not None}
         try:
             model.model_validate(changed)
         except ValidationError as error:
-            raise SettingsError(describe(table, error.errors()[0])) from None
+            for detail in error.errors():
+                # What is wrong elsewhere in the table was reported, and must not keep this value from being mended.
+                if detail["loc"][:1] in ((key,), ()):
+                    raise SettingsError(describe(table, detail)) from None
         self._write(table, key, value)
         data.clear()
         data.update(changed)
@@ -137,8 +158,11 @@ class Settings:
     def _write(self, table: str, key: str, value: Any) -> None:
         import tomlkit
 
-        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
-        document: Any = tomlkit.parse(text)
+        try:
+            text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+            document: Any = tomlkit.parse(text)
+        except (ValueError, OSError) as error:
+            raise SettingsError(f"The settings file {self.path} cannot be changed, please mend it: {error}.") from error
         target = document
         for name in filter(None, table.split(".")):
             if name not in target:
@@ -157,8 +181,33 @@ def describe(table: str, detail: Any) -> str:
     return f"{place}: {detail['msg'][0].lower()}{detail['msg'][1:]} (it is {detail['input']!r})."
 
 
+def unknown(table: str, key: str, model: type[BaseModel]) -> str:
+    """That there is no such setting, and the one that may be meant."""
+    near = difflib.get_close_matches(key, model.model_fields, 1)
+    place = f"{table}.{key}".lstrip(".")
+    return f"there is no setting {place!r}" + (f"; did you mean {near[0]!r}?" if near else ".")
+
+
+def _drop(values: dict[str, Any], place: list[int | str]) -> None:
+    """Remove the value at `place`, or what of it there is: a finding may point below or above a value."""
+    inside: Any = values
+    for key in place[:-1]:
+        if not (isinstance(inside, dict) and isinstance(inside.get(key), dict)):
+            place = place[:1]
+            inside = values
+            break
+        inside = inside[key]
+    if place:
+        inside.pop(place[-1], None)
+
+
 def write_private(path: Path, text: str) -> None:
-    """Replace the file in one step, readable by its owner only; SettingsError when that fails."""
+    """Replace the file in one step, readable by its owner only; SettingsError when that fails.
+
+    Where `path` is a link, the file it points to is replaced and the link stays.
+    """
+    path = path.resolve()
+    name = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -166,4 +215,6 @@ def write_private(path: Path, text: str) -> None:
             file.write(text)
         Path(name).replace(path)
     except OSError as error:
+        if name:
+            Path(name).unlink(missing_ok=True)
         raise SettingsError(f"The file {path} cannot be written: {error.strerror or error}.") from error

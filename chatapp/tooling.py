@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatapp.actions import Action, arguments_model, run
 from chatapp.engine import Tool
-from chatapp.errors import ChatappError, UsageError
+from chatapp.errors import ChatappError, PluginError, UsageError
 from chatapp.events import Progress
 from chatapp.messages import Part, Text, ToolCall, ToolResult
 from chatapp.ui import plain
@@ -29,8 +29,10 @@ def tool_of(action: Action) -> Tool:
 async def call_tool(session: Session, call: ToolCall) -> tuple[ToolResult, list[Part]]:
     """Run the called action with the user's consent; whatever goes wrong is told to the model as the result."""
     shown: list[Part] = []
+    action = _find(session, call.name)
+    if action is None:
+        return ToolResult(call.id, call.name, f"Failed: There is no tool {call.name!r}.", failed=True), shown
     try:
-        action = _find(session, call.name)
         values = _checked(action, call)
         if action.consent == "ask" and not await session.ui.confirm(_question(action), _detail(call)):
             return ToolResult(call.id, call.name, "The user did not allow this.", failed=True), shown
@@ -41,25 +43,18 @@ async def call_tool(session: Session, call: ToolCall) -> tuple[ToolResult, list[
                 else:
                     shown.append(event)  # type: ignore[arg-type]
     except ChatappError as error:
+        if isinstance(error, PluginError):
+            session.host.report(action.owner, f"the tool {call.name!r}", error.__cause__ or error)
         return ToolResult(call.id, call.name, f"Failed: {error}", failed=True), shown
-    except Exception as error:  # noqa: BLE001 - a plugin's tool may raise anything; the model is told and goes on
-        session.host.report(_owner(session, call.name), f"the tool {call.name!r}", error)
-        return ToolResult(call.id, call.name, f"Failed: {type(error).__name__}: {error}", failed=True), shown
     text = "\n".join(part.text if isinstance(part, Text) else plain(part) for part in shown)
     if len(text) > LONGEST_RESULT:
         text = f"{text[:LONGEST_RESULT]}\n(cut after {LONGEST_RESULT:,} of {len(text):,} characters)"
     return ToolResult(call.id, call.name, text or "Done."), shown
 
 
-def _find(session: Session, name: str) -> Action:
-    for action in session.host.actions.values():
-        if action.tool and action.tool_name == name:
-            return action
-    raise UsageError(f"There is no tool {name!r}.")
-
-
-def _owner(session: Session, name: str) -> str:
-    return next((a.owner for a in session.host.actions.values() if a.tool_name == name), "chatapp")
+def _find(session: Session, name: str) -> Action | None:
+    offered = (each for each in session.host.actions.values() if each.tool)
+    return next((each for each in offered if each.tool_name == name), None)
 
 
 def _checked(action: Action, call: ToolCall) -> dict[str, Any]:

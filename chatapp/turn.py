@@ -8,11 +8,19 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from chatapp.context import Piece
+from chatapp.errors import ChatappError
 from chatapp.events import Event, Finished, ReasoningDelta, TextDelta, Usage
 from chatapp.messages import Data, Media, Message, Part, Reasoning, Source, Text, ToolCall
+from chatapp.plugins import explain
 
 if TYPE_CHECKING:
     from chatapp.session import Session
+
+
+def failure(error: Exception) -> Finished:
+    """The end of an answer whose engine raised this."""
+    known = isinstance(error, ChatappError)
+    return Finished("failed", str(error) if known else f"The engine failed: {explain(error)}")
 
 
 @dataclass(slots=True)

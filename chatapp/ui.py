@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
@@ -14,6 +16,9 @@ from chatapp.text import visible
 
 if TYPE_CHECKING:
     from chatapp.session import Session
+
+LINEAR_SECONDS = 5.0
+"""How often a linear terminal is told how far the same piece of work is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +61,19 @@ class UI(Protocol):
 class PlainUI:
     """Notices and questions as lines on a plain terminal; never a control character that was not ours.
 
-    Questions are only asked where standard input is a terminal; elsewhere the careful answer is given.
+    Questions are only asked where standard input is a terminal; elsewhere the careful answer is given. `linear` tells
+    progress now and then in lines of its own, for screen readers and terminals that cannot rewrite a line.
     """
 
-    def __init__(self, out: TextIO | None = None, err: TextIO | None = None, *, quiet: bool = False) -> None:
+    def __init__(
+        self, out: TextIO | None = None, err: TextIO | None = None, *, quiet: bool = False, linear: bool = False
+    ) -> None:
         self.out = out if out is not None else sys.stdout
         self.err = err if err is not None else sys.stderr
         self.quiet = quiet
+        self.linear = linear or os.environ.get("TERM") == "dumb"
         self._line = ""
+        self._told = ("", 0.0)
 
     def notify(self, text: str, level: Level = "information") -> None:
         """One line on standard error; information is left out when quiet."""
@@ -102,9 +112,19 @@ class PlainUI:
         from chatapp.progress import describe
 
         line = visible(f"{progress.label}: {describe(progress)}")[:100]
+        if self.linear:
+            self._tell(progress.label, line)
+            return
         self.err.write("\r" + line.ljust(len(self._line)))
         self.err.flush()
         self._line = line
+
+    def _tell(self, label: str, line: str) -> None:
+        label_before, at = self._told
+        now = time.monotonic()
+        if label != label_before or now - at >= LINEAR_SECONDS:
+            self._told = (label, now)
+            self.notify(line)
 
     def show(self, part: Part) -> None:
         """The part's plain text on standard output."""
@@ -113,7 +133,8 @@ class PlainUI:
         self.out.flush()
 
     def done(self) -> None:
-        """Forget the progress line, so that what follows begins on a line of its own."""
+        """Forget the progress, so that what follows begins on a line of its own."""
+        self._told = ("", 0.0)
         self._clear()
 
     def _clear(self) -> None:

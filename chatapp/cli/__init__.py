@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -31,6 +32,13 @@ class Root(click.Group):
 
             return ask_command(_host(context))
         return _tree(context).get(name)
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command; a reader of our output who has had enough is no failure, which it would be to click."""
+        try:
+            return super().invoke(context)
+        except BrokenPipeError:
+            return _drop_output()
 
 
 def _host(context: click.Context) -> Any:
@@ -61,12 +69,15 @@ def root(
 ) -> None:
     """A local AI assistant for the terminal. Without a command it opens the chat."""
     if context.invoked_subcommand is not None:
+        if plain or go_on or session:
+            raise UsageError("--plain, --continue and --session open the chat; a command takes its options after it.")
         return
     host = _host(context)
     from chatapp.cli.launch import conversation_for
 
     conversation = conversation_for(host, go_on, session)
-    if plain or os.environ.get("TERM") in ("dumb", "", None) or not sys.stdout.isatty():
+    terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    if plain or os.environ.get("TERM") in ("dumb", "", None) or not terminal:
         from chatapp.cli.plain import run_plain
 
         context.exit(run_plain(host, conversation))
@@ -84,7 +95,15 @@ def _draw_on_terminal() -> None:
 
 def main() -> None:
     """The entry point of the `chatapp` command."""
+    _open_streams()
     sys.exit(run(sys.argv[1:]))
+
+
+def _open_streams() -> None:
+    # A closed standard stream (`<&-`) is None in Python, and its number goes to the next file or pipe that is opened.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 (it stays open)
 
 
 def run(arguments: list[str]) -> int:
@@ -99,14 +118,21 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         sys.stderr.write("Interrupted.\n")
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever reads our output has had enough. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except OSError as error:
+        _drop_output()
+        if isinstance(error, BrokenPipeError):
+            return 0
+        return _failed(ChatappError(f"Reading or writing failed: {error.strerror or error}."), 1)
     except (UsageError, SettingsError) as error:
         return _failed(error, 2)
     except ChatappError as error:
         return _failed(error, 1)
+
+
+def _drop_output() -> int:
+    # Python would complain once more when it flushes at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _failed(error: ChatappError, code: int) -> int:

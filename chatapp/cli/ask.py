@@ -52,6 +52,7 @@ def ask_command(host: Host) -> click.Command:
     def callback(**given: Any) -> None:
         chosen = {key: given.pop(key) for key in switches}
         lines = [(switches[key], value) for key, value in chosen.items() if value not in (None, ())]
+        host.settings.core.offline |= given["offline"]
         asyncio.run(_ask(host, given, lines))
 
     help_text = "Answer one question. Piped standard input is given to the model as context."
@@ -124,7 +125,7 @@ async def _input(prompt: str, files: tuple[Path, ...]) -> tuple[str, list[Part]]
     from chatapp.attach import read_source
 
     parts: list[Part] = [await asyncio.to_thread(read_source, path) for path in files]
-    piped = "" if sys.stdin is None or sys.stdin.isatty() else await asyncio.to_thread(_piped)
+    piped = "" if sys.stdin.isatty() else await asyncio.to_thread(_piped)
     if not prompt:
         prompt, piped = piped.strip(), ""
     if not prompt:

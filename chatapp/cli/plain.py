@@ -9,20 +9,23 @@ from pathlib import Path
 
 from chatapp.cli.shell import Printer
 from chatapp.conversation import Conversation
-from chatapp.errors import ChatappError, ModelError
+from chatapp.errors import ChatappError
 from chatapp.events import Finished
 from chatapp.host import Host
+from chatapp.offers import missing
 from chatapp.progress import human_bytes
 from chatapp.session import Session
 from chatapp.text import visible
 from chatapp.ui import PlainUI
 
-GREETING = "Type a message and press Enter; /help lists the commands; Ctrl+C stops an answer; Ctrl+D leaves."
+GREETING = "Type a message and press Enter; /help lists the commands; Ctrl+C stops an answer; /quit or Ctrl+D leaves."
+
+QUIT = ("/quit", "/exit")
 
 
 def run_plain(host: Host, conversation: Conversation | None = None) -> int:
     """Chat until the input ends; returns the exit code."""
-    ui = PlainUI()
+    ui = PlainUI(linear=True)
     host.ui = ui
     session = Session(host, conversation)
     with asyncio.Runner() as runner:
@@ -46,17 +49,19 @@ async def _begin(session: Session, ui: PlainUI) -> None:
 
 async def _offer_model(session: Session, ui: PlainUI) -> None:
     """On a first run, offer the recommended model."""
-    try:
-        session.host.models.path(session.model)
-    except ModelError as error:
-        entry = session.host.models.catalogue.get(session.model)
-        if entry is None:
-            ui.notify(str(error), "warning")
-            return
-        offer = f"{entry.title} ({human_bytes(entry.size)}, {entry.licence}) is recommended for this machine."
-        ui.notify(offer)
-        if await ui.confirm("No model is here yet. Download it now?"):
-            await _consume(session, ui, f"/models pull {session.model}")
+    error = missing(session)
+    if not error:
+        return
+    entry = session.host.models.catalogue.get(session.model)
+    if entry is None:
+        ui.notify(error, "warning")
+        return
+    ui.notify(f"{entry.title} ({human_bytes(entry.size)}, {entry.licence}) is recommended for this machine.")
+    pull = f"/models pull {session.model}"
+    if await ui.confirm("No model is here yet. Download it now?"):
+        await _consume(session, ui, pull)
+    else:
+        ui.notify(f"Type {pull} to download it, or /models list to see what else there is.")
 
 
 def _loop(runner: asyncio.Runner, session: Session, ui: PlainUI) -> None:
@@ -71,6 +76,8 @@ def _loop(runner: asyncio.Runner, session: Session, ui: PlainUI) -> None:
         except KeyboardInterrupt:
             ui.out.write("\n")
             continue
+        if line in QUIT:
+            return
         try:
             if line:
                 runner.run(_consume(session, ui, line))

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 @hookimpl
 def actions() -> Iterable[Action]:
     """The commands of every module here."""
-    from chatapp.commands import chat, models, plugins, sessions, settings
+    from chatapp.commands import chat, configuration, models, plugins, sessions
 
-    for module in (chat, sessions, models, plugins, settings):
+    for module in (chat, sessions, models, plugins, configuration):
         yield from (value for value in vars(module).values() if isinstance(value, Action))
 
 

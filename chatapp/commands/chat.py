@@ -75,9 +75,11 @@ async def model(session: Session, name: Annotated[str, "A model", _models] = "",
 
 def _full_name(session: Session, name: str) -> str:
     """The name, checked where it is a local model's; other engines check theirs when they open."""
-    local = [spec for spec in session.host.engine_specs.values() if spec.accepts(session.host, name)]
-    if any(spec.name == "llama" for spec in local[:1]):
-        path = session.host.models.path(name)
+    host = session.host
+    takes = [spec for spec in host.engine_specs.values() if spec.kind == "chat" and spec.accepts(host, name)]
+    # Who takes any name has its models in our store; who takes this one only knows it by itself.
+    if takes and all(spec.accepts(host, "") for spec in takes):
+        path = host.models.path(name)
         return str(path) if Path(name).is_file() else name
     return name
 

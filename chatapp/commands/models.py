@@ -60,11 +60,15 @@ async def pull(
 
 @action("models add")
 async def add(
-    session: Session, file: Annotated[Path, "A .gguf file"], *, name: Annotated[str, "What to call it"] = ""
+    session: Session,
+    file: Annotated[Path, "A .gguf file"],
+    *,
+    name: Annotated[str, "What to call it"] = "",
+    anyway: Annotated[bool, "Take a file that looks damaged"] = False,
 ) -> AsyncGenerator[Progress | str, None]:
     """Use a GGUF file where it lies; it is never copied, changed or removed."""
     before = {each.name for each in session.host.models.list()}
-    async with aclosing(session.host.models.add(file, name or None)) as steps:
+    async with aclosing(session.host.models.add(file, name or None, anyway=anyway)) as steps:
         async for step in steps:
             yield step
     added = [each.name for each in session.host.models.list() if each.name not in before]

@@ -110,7 +110,7 @@ async def export(
     else:
         raise UsageError("Name the conversation to export; `sessions list` shows their ids.")
     as_json = format == "json" or (format is None and file is not None and file.suffix == ".json")
-    text = to_json(found) if as_json else to_markdown(found)
+    text = await asyncio.to_thread(to_json if as_json else to_markdown, found)
     if file is None:
         return Text(text)
     if file.exists() and not await session.ui.confirm(f"{file} exists already. Replace it?"):

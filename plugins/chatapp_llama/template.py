@@ -34,7 +34,10 @@ class Template:
         import jinja2
         from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
-        self._failures = (jinja2.TemplateError, ValueError, TypeError, KeyError, ArithmeticError)
+        # A template is code: it may fail in any way that code does.
+        self._failures = (
+            jinja2.TemplateError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError,
+        )  # fmt: skip
         try:
             self._formatter = Jinja2ChatFormatter(template=source or CHATML, eos_token=eos, bos_token=bos)
         except self._failures as error:
@@ -74,14 +77,23 @@ class Template:
         form: dict[str, Any] = {"role": message.role, "content": self.harmless(chat_text(message))}
         calls = [part for part in message.parts if isinstance(part, ToolCall)]
         if calls:
-            form["tool_calls"] = [
-                {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": dict(call.arguments)}}
-                for call in calls
-            ]
+            form["tool_calls"] = [self._call(call) for call in calls]
         results = [part for part in message.parts if isinstance(part, ToolResult)]
         if message.role == "tool" and results:
-            form |= {"tool_call_id": results[0].call_id, "name": results[0].name}
+            form |= {"tool_call_id": results[0].call_id, "name": self.harmless(results[0].name)}
         return form
+
+    def _call(self, call: ToolCall) -> dict[str, Any]:
+        function = {"name": self.harmless(call.name), "arguments": self._harmless_in(dict(call.arguments))}
+        return {"id": call.id, "type": "function", "function": function}
+
+    def _harmless_in(self, value: Any) -> Any:
+        """A JSON value with every text in it made harmless: arguments repeat what people wrote."""
+        if isinstance(value, str):
+            return self.harmless(value)
+        if isinstance(value, Mapping):
+            return {self.harmless(key): self._harmless_in(each) for key, each in value.items()}
+        return [self._harmless_in(each) for each in value] if isinstance(value, (list, tuple)) else value
 
     def harmless(self, text: str) -> str:
         """Text in which no control token can be read: what people and documents write must not end a turn."""

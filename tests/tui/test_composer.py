@@ -203,7 +203,7 @@ async def test_a_command_that_raises_is_named_and_the_chat_goes_on(tmp_path: Pat
     engine, host = with_colours(tmp_path)
     async with running(tmp_path, engine=engine, host=host) as chat:
         await chat.send("/broken")
-        await chat.until(lambda: any("'colours' failed in /broken" in notice for notice in chat.notices))
+        await chat.until(lambda: "/broken of the plugin 'colours' failed" in chat.screen_text)
         await chat.send("Hi")
         assert chat.said[-1] == ("assistant", "OK.")
 

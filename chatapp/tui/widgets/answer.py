@@ -51,6 +51,11 @@ class AnswerText(Markdown):
             self._written = [text]
             await self.update(visible(text))
 
+    async def on_unmount(self) -> None:
+        """A view that is taken away in mid-answer leaves no task behind."""
+        if self._stream is not None:
+            await self._stream.stop()
+
     @on(Markdown.LinkClicked)
     def _clicked(self, event: Markdown.LinkClicked) -> None:
         event.stop()

@@ -13,7 +13,6 @@ from chatapp.completion import Candidate
 from chatapp.text import one_line
 from chatapp.tui.safe import line
 
-
 WIDEST = 44
 """Cells for the names, on however wide a screen: what they do stands beside them."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
-from chatapp.actions import action
+from chatapp.actions import Rest, action
 from chatapp.commands.table import table
 from chatapp.errors import UsageError
 from chatapp.messages import Data
 from chatapp.session import Session
-from chatapp.settings import CoreSettings
+from chatapp.settings import NESTED, CoreSettings
 
 
 def _fields(session: Session) -> Iterator[tuple[str, str, Any, str]]:
@@ -18,8 +18,8 @@ def _fields(session: Session) -> Iterator[tuple[str, str, Any, str]]:
     core = session.host.settings.core
     for key, field in CoreSettings.model_fields.items():
         value = getattr(core, key)
-        if hasattr(value, "model_fields"):
-            for inner, detail in type(value).model_fields.items():
+        if key in NESTED:
+            for inner, detail in NESTED[key].model_fields.items():
                 yield key, inner, getattr(value, inner), detail.description or ""
         else:
             yield "", key, value, field.description or ""
@@ -42,7 +42,9 @@ async def list_(session: Session) -> Data:
 
 @action("settings set")
 async def set_(
-    session: Session, name: Annotated[str, "As `settings list` names it", _names], value: Annotated[str, "The value"]
+    session: Session,
+    name: Annotated[str, "As `settings list` names it", _names],
+    value: Annotated[str, "The value", Rest()],
 ) -> str:
     """Change a setting in the settings file; - as the value goes back to the default."""
     where, _, key = name.rpartition(".")
