@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 OLDEST = (3, 11)
-STEP = re.compile(r"\[(\d+)/(\d+)\] (?:Building|Linking)")
+STEP = re.compile(r"^\s*\[(\d+)/(\d+)\] \S")
 WORK = re.compile(r"^\s*(Collecting|Downloading|Building wheels? for|Installing collected packages)\b(.*)")
 # The multimodal library, the tools and the tests of llama.cpp are not used: without them half the files are compiled.
 CMAKE_ARGS = "-DLLAVA_BUILD=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TOOLS=OFF"
@@ -79,7 +79,7 @@ def latest(log):
         file.seek(max(0, log.stat().st_size - 20_000))
         lines = file.read().decode("utf-8", "replace").splitlines()
     for line in reversed(lines):
-        step = STEP.search(line)
+        step = STEP.match(line)
         if step:
             return f"Compiling llama.cpp, step {step[1]} of {step[2]}"
         work = WORK.match(line)

@@ -143,12 +143,26 @@ class Terminal:
 
     def wait_for(self, pattern: str) -> str:
         """Read until something matches the regular expression; what it wrote since the last `type`."""
-        end = time.monotonic() + PATIENCE
-        while not re.search(pattern, self.seen[self._place :]):
-            assert time.monotonic() < end, f"{pattern!r} did not come: {self.seen!r}"
-            if select.select([self.descriptor], [], [], 1.0)[0] and not self._read():
-                assert re.search(pattern, self.seen[self._place :]), f"{pattern!r} did not come: {self.seen!r}"
+        assert self._comes(pattern, PATIENCE), f"{pattern!r} did not come: {self.seen!r}"
         return self.seen[self._place :]
+
+    def insist(self, keys: str, pattern: str) -> None:
+        """Press keys until something matches: a signal that comes while readline draws its prompt waits for a key."""
+        end = time.monotonic() + PATIENCE
+        self.type(keys)
+        while not self._comes(pattern, 1.0):
+            assert time.monotonic() < end, f"{pattern!r} did not come: {self.seen!r}"
+            self.type(keys)
+
+    def _comes(self, pattern: str, seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while not re.search(pattern, self.seen[self._place :]):
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+            if select.select([self.descriptor], [], [], left)[0] and not self._read():
+                return re.search(pattern, self.seen[self._place :]) is not None
+        return True
 
     def end(self) -> int:
         """Read until it ends; its exit code."""
