@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from chatapp.context import Piece as Piece
     from chatapp.conversation import Conversation as Conversation
     from chatapp.engine import Adapter as Adapter
+    from chatapp.engine import Embedder as Embedder
     from chatapp.engine import Engine as Engine
     from chatapp.engine import EngineConfig as EngineConfig
     from chatapp.engine import EngineInfo as EngineInfo
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from chatapp.engine import Report as Report
     from chatapp.engine import Request as Request
     from chatapp.engine import Sampling as Sampling
+    from chatapp.engine import TokenizingEngine as TokenizingEngine
     from chatapp.engine import Tool as Tool
     from chatapp.errors import ArchiveError as ArchiveError
     from chatapp.errors import ChatappError as ChatappError
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
     from chatapp.errors import UsageError as UsageError
     from chatapp.errors import WorkerDied as WorkerDied
     from chatapp.errors import WorkerError as WorkerError
+    from chatapp.evaluation import Evaluation as Evaluation
+    from chatapp.evaluation import Tally as Tally
+    from chatapp.evaluation import wilson as wilson
     from chatapp.events import Event as Event
     from chatapp.events import Finished as Finished
     from chatapp.events import Notice as Notice
@@ -61,6 +66,8 @@ if TYPE_CHECKING:
     from chatapp.messages import user as user
     from chatapp.paths import Paths as Paths
     from chatapp.session import Session as Session
+    from chatapp.settings import write_private as write_private
+    from chatapp.text import one_line as one_line
     from chatapp.text import visible as visible
     from chatapp.turn import Turn as Turn
     from chatapp.ui import UI as UI
@@ -75,16 +82,19 @@ _HOME = {
     "child": "Job",
     "context": "Block Piece",
     "conversation": "Conversation",
-    "engine": "Adapter Engine EngineConfig EngineInfo EngineSpec Report Request Sampling Tool",
+    "engine": "Adapter Embedder Engine EngineConfig EngineInfo EngineSpec Report Request Sampling TokenizingEngine "
+    "Tool",
     "errors": "ArchiveError ChatappError EngineError ModelError OfflineError PluginError SettingsError UsageError "
     "WorkerDied WorkerError",
+    "evaluation": "Evaluation Tally wilson",
     "events": "Event Finished Notice Progress Reason ReasoningDelta TextDelta TokenLogprob Usage",
     "hookspecs": "hookimpl",
     "host": "Host",
     "messages": "Data Media Message Part Reasoning Source Text ToolCall ToolResult assistant chat_text user",
     "paths": "Paths",
     "session": "Session",
-    "text": "visible",
+    "settings": "write_private",
+    "text": "one_line visible",
     "turn": "Turn",
     "ui": "Panel UI",
     "workers": "Worker",

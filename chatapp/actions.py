@@ -22,7 +22,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, overload
 
-from chatapp.errors import ChatappError, PluginError
+from chatapp.errors import ChatappError, PluginError, UsageError
 from chatapp.events import Event
 from chatapp.messages import Text
 from chatapp.plugins import FAILURES, explain
@@ -236,3 +236,15 @@ def similar(name: str, known: Iterable[str]) -> str | None:
     names = list(known)
     near = difflib.get_close_matches(name, names, 1)
     return next(iter(near), None) or next((each for each in names if each.startswith(f"{name} ")), None)
+
+
+def resolve(line: str, known: Mapping[str, Action]) -> tuple[Action, list[str]]:
+    """The action a slash line means, by the longest name it begins with, and the words after it; else UsageError."""
+    words = split(line.strip().removeprefix("/"))
+    for size in range(len(words), 0, -1):
+        action = known.get(" ".join(words[:size]))
+        if action is not None:
+            return action, words[size:]
+    near = similar(" ".join(words[:2]), known)
+    hint = f" Did you mean /{near}?" if near else " Type /help for what there is."
+    raise UsageError(f"There is no command /{words[0] if words else ''}.{hint}")

@@ -28,8 +28,9 @@ class Block:
     """Something for the model to read, added by a plugin.
 
     `content` is text, or example messages for the slot ``examples``. `slot` ``user`` is beside the user's message;
-    a block that changes every turn is laid there whatever it says. When room is short, blocks of low `priority` go
-    first, and those with None never. `plugin` is stamped by the host.
+    text that changes every turn is laid there whatever it says. Examples stand after the system message, as turns of
+    their own, and those that change every turn right before the user's message. When room is short, blocks of low
+    `priority` go first, and those with None never. `plugin` is stamped by the host.
     """
 
     content: str | tuple[Message, ...]
@@ -91,14 +92,16 @@ class Draft:
         chosen = [block for block in self.blocks if block.stability != "turn" and block.slot == "system"]
         return sorted(chosen, key=lambda block: RANK[block.stability])
 
-    def examples(self) -> list[Block]:
-        """The blocks of example messages, most stable first."""
-        chosen = [block for block in self.blocks if block.slot == "examples" and block.stability != "turn"]
-        return sorted(chosen, key=lambda block: RANK[block.stability])
+    def examples(self, *, changing: bool = False) -> list[Block]:
+        """The blocks of example messages, most stable first: those that stay, or those that change every turn."""
+        chosen = [block for block in self.blocks if block.slot == "examples" and not isinstance(block.content, str)]
+        return sorted(
+            (block for block in chosen if (block.stability == "turn") is changing), key=lambda b: RANK[b.stability]
+        )
 
     def beside(self) -> list[Block]:
         """The blocks that stand before the user's newest message."""
-        placed = {id(block) for block in (*self.stable(), *self.examples())}
+        placed = {id(block) for block in (*self.stable(), *self.examples(), *self.examples(changing=True))}
         return [block for block in self.blocks if id(block) not in placed]
 
     def turns(self) -> list[list[Message]]:
@@ -189,17 +192,22 @@ def _assemble(draft: Draft) -> tuple[list[Message], list[Piece]]:
         pieces += [_piece(draft, block, 0) for block in stable]
         text = "\n\n".join(block.text for block in stable)
         messages.append(Message("system", (Text(text),), id="system", created=0.0))
-    for block in draft.examples():
-        pieces.append(_piece(draft, block, len(messages)))
-        messages += block.content if not isinstance(block.content, str) else ()
+    _lay_examples(draft, draft.examples(), messages, pieces)
     for message in draft.kept():
         if message.id == draft.newest:
+            _lay_examples(draft, draft.examples(changing=True), messages, pieces)
             beside = draft.beside()
             pieces += [_piece(draft, block, len(messages)) for block in beside]
             message = replace(message, context="\n\n".join(block.text for block in beside))
         pieces.append(_message_piece(draft, message, len(messages)))
         messages.append(message)
     return messages, pieces
+
+
+def _lay_examples(draft: Draft, blocks: Iterable[Block], messages: list[Message], pieces: list[Piece]) -> None:
+    for block in blocks:
+        pieces.append(_piece(draft, block, len(messages)))
+        messages += block.content if not isinstance(block.content, str) else ()
 
 
 def _piece(draft: Draft, block: Block, message: int) -> Piece:

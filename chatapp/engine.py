@@ -15,7 +15,7 @@ from chatapp.messages import Message
 if TYPE_CHECKING:
     from chatapp.host import Host
 
-Kind: TypeAlias = Literal["chat", "image"]
+Kind: TypeAlias = Literal["chat", "image", "embedding"]
 Report: TypeAlias = Callable[[Progress], None]
 
 
@@ -86,7 +86,7 @@ class EngineConfig:
     """What an engine opens. `model` is a name its plugin understands, or a path; None where the engine has a default.
 
     `context_length` in tokens, `threads`, and `gpu_layers` are chosen for the machine when None. `options` are the
-    engine's own, as JSON.
+    engine's own, as JSON. `kind` says what for: a plugin that lays adapters over a chat model leaves the others alone.
     """
 
     model: str
@@ -95,6 +95,7 @@ class EngineConfig:
     gpu_layers: int | None = None
     adapters: tuple[Adapter, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    kind: Kind = "chat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class EngineInfo:
     """What an open engine says of itself.
 
     `context_length` in tokens. `features` names what it can do beyond text: "adapters", "grammar", "json_schema",
-    "logprobs", "tools", "reasoning", "images". `details` is JSON for those who want to know more.
+    "logprobs", "tools", "tokenize", "reasoning", "images". `details` is JSON for those who want to know more.
     """
 
     engine: str
@@ -138,6 +139,40 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class TokenizingEngine(Engine, Protocol):
+    """An engine with the feature "tokenize"."""
+
+    async def tokenize(self, request: Request) -> list[str]:
+        """The texts of the tokens that this request's prompt is read as, in order."""
+        ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """An open engine of the kind "embedding": texts to vectors."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """What was opened; `context_length` is how many tokens of a text count."""
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """One vector of unit length (L2) per text, in order; their dot product is the cosine similarity."""
+        ...
+
+    async def tune(self, config: EngineConfig) -> bool:
+        """As `Engine.tune`."""
+        ...
+
+    async def close(self) -> None:
+        """As `Engine.close`."""
+        ...
+
+
+AnyEngine: TypeAlias = Engine | Embedder
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
     """A kind of engine a plugin offers.
@@ -147,7 +182,7 @@ class EngineSpec:
     """
 
     name: str
-    open: Callable[[Host, EngineConfig, Report], Awaitable[Engine]]
+    open: Callable[[Host, EngineConfig, Report], Awaitable[AnyEngine]]
     kind: Kind = "chat"
     description: str = ""
     accepts: Callable[[Host, str], bool] = lambda host, model: True

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from chatapp.engine import Engine, EngineConfig, EngineSpec, Kind
+from chatapp.engine import AnyEngine, Embedder, Engine, EngineConfig, EngineSpec, Kind
 from chatapp.errors import ChatappError, EngineError
 from chatapp.events import Progress
 from chatapp.plugins import explain
@@ -15,16 +15,31 @@ if TYPE_CHECKING:
     from chatapp.host import Host
     from chatapp.session import Session
 
+WORK: dict[Kind, str] = {
+    "chat": "an engine for answers",
+    "image": "an engine for pictures",
+    "embedding": "an engine to compare texts",
+}
+
 
 class Engines:
     """Opens, tunes and closes engines for a host; its methods may be called from several sessions at once."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._open: dict[Kind, tuple[EngineSpec, EngineConfig, Engine]] = {}
+        self._open: dict[Kind, tuple[EngineSpec, EngineConfig, AnyEngine]] = {}
         self._locks: dict[Kind, asyncio.Lock] = {}
 
-    def current(self, kind: Kind = "chat") -> Engine | None:
+    @overload
+    def current(self, kind: Literal["chat"] = "chat") -> Engine | None: ...
+
+    @overload
+    def current(self, kind: Literal["embedding"]) -> Embedder | None: ...
+
+    @overload
+    def current(self, kind: Kind) -> Any: ...
+
+    def current(self, kind: Kind = "chat") -> Any:
         """The open engine of that kind, None while there is none."""
         held = self._open.get(kind)
         return held[2] if held is not None else None
@@ -35,7 +50,7 @@ class Engines:
         Raises EngineError or ModelError when that cannot be. Closing the iterator gives up opening.
         """
         async with self._locks.setdefault(kind, asyncio.Lock()):
-            config = await self._host.fold("configure_engine", session.engine_config(), session=session)
+            config = await self._host.fold("configure_engine", session.engine_config(kind), session=session)
             spec = self._spec(config.model, kind)
             held = self._open.get(kind)
             if held is not None:
@@ -74,12 +89,16 @@ class Engines:
         for spec in specs:
             if spec.name == wanted or (not wanted and spec.accepts(self._host, model)):
                 return spec
+        if kind != "chat":
+            raise EngineError(
+                f"No plugin offers an engine for {WORK[kind]}; `chatapp plugins list` shows what is loaded."
+            )
         if wanted:
             raise EngineError(f"There is no engine {wanted!r}; `chatapp plugins list` shows what is loaded.")
         raise EngineError(f"No plugin offers an engine for {model!r}; `chatapp plugins list` shows what is loaded.")
 
 
-async def _until(task: asyncio.Future[Engine], news: asyncio.Queue[Progress]) -> AsyncGenerator[Progress, None]:
+async def _until(task: asyncio.Future[AnyEngine], news: asyncio.Queue[Progress]) -> AsyncGenerator[Progress, None]:
     """What comes into `news` until the task is done."""
     while True:
         waiting = asyncio.ensure_future(news.get())

@@ -6,14 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chatapp import actions
 from chatapp.actions import Action
-from chatapp.context import Block, Draft, Layout, lay_out, with_reuse
+from chatapp.context import Block, Draft, Layout, lay_out
 from chatapp.conversation import Conversation
-from chatapp.engine import Engine, EngineConfig, Request, Sampling
+from chatapp.engine import Engine, EngineConfig, Kind, Request, Sampling
 from chatapp.errors import ChatappError, UsageError
 from chatapp.events import Event, Finished, Notice, Progress, Usage
 from chatapp.messages import Message, Part, new_id, user
@@ -74,9 +74,9 @@ class Session:
         """The name of the model that answers here."""
         return self.values.get("model") or self.host.settings.core.model or self.host.default_model
 
-    def engine_config(self) -> EngineConfig:
-        """What this conversation wants opened, before plugins change it."""
-        return EngineConfig(self.model)
+    def engine_config(self, kind: Kind = "chat") -> EngineConfig:
+        """What this conversation wants opened, before plugins change it; "" is the engine's own default model."""
+        return EngineConfig(self.model if kind == "chat" else "", kind=kind)
 
     async def open(self, conversation: Conversation) -> None:
         """Go on with another conversation; UsageError while an answer is under way."""
@@ -212,16 +212,16 @@ class Session:
 
     async def _ask(self, turn: Turn, engine: Engine, layout: Layout, answer: Answer) -> AsyncGenerator[Event, None]:
         """One round: ask the engine, and keep the answer as it grows."""
-        request = await self.host.fold("prepare_request", Request(layout.messages, self.sampling), turn=turn)
+        turn.request = await self.host.fold("prepare_request", Request(layout.messages, self.sampling), turn=turn)
         parent = self.conversation.head
         saved = time.monotonic()
         finished: Finished | None = None
         try:
-            async with aclosing(self.host.chain(engine.stream(request), turn)) as events:
+            async with aclosing(self.host.chain(engine.stream(turn.request), turn)) as events:
                 async for event in events:
                     answer.absorb(event)
                     if isinstance(event, Usage):
-                        self._account(turn, answer, event)
+                        turn.account(answer, event)
                     if isinstance(event, Finished):
                         finished = event
                         continue
@@ -239,11 +239,6 @@ class Session:
                 turn.answers.append(await self._keep_answer(answer, parent))
         if not answer.calls or finished.reason == "failed":
             yield turn.finished
-
-    def _account(self, turn: Turn, answer: Answer, usage: Usage) -> None:
-        turn.usage = usage
-        turn.sent = with_reuse(turn.sent, usage.spans, usage.reused_tokens)
-        answer.meta["usage"] = {key: value for key, value in asdict(usage).items() if key != "spans"}
 
     async def _keep_answer(self, answer: Answer, parent: str | None) -> Message:
         message = answer.message()
@@ -290,11 +285,4 @@ class Session:
 
     def resolve(self, line: str) -> tuple[Action, list[str]]:
         """The action a slash line means, and the words after its name."""
-        words = actions.split(line.strip().removeprefix("/"))
-        for size in range(len(words), 0, -1):
-            action = self.host.actions.get(" ".join(words[:size]))
-            if action is not None:
-                return action, words[size:]
-        near = actions.similar(" ".join(words[:2]), self.host.actions)
-        hint = f" Did you mean /{near}?" if near else " Type /help for what there is."
-        raise UsageError(f"There is no command /{words[0] if words else ''}.{hint}")
+        return actions.resolve(line, self.host.actions)

@@ -51,7 +51,7 @@ class ScriptedEngine:
     @property
     def info(self) -> EngineInfo:
         """A model named "scripted" with every feature."""
-        features = frozenset({"grammar", "json_schema", "logprobs", "tools", "adapters"})
+        features = frozenset({"grammar", "json_schema", "logprobs", "tokenize", "tools", "adapters"})
         return EngineInfo(MODEL, MODEL, self.context_length, features)
 
     def says(self, *answers: str | Sequence[Event | Exception]) -> None:
@@ -80,12 +80,7 @@ class ScriptedEngine:
             self.stopped += not complete
 
     def _usage(self, request: Request, said: str) -> Usage:
-        spans: list[tuple[int, int]] = []
-        words: list[str] = []
-        for message in request.messages:
-            begin = len(words)
-            words += [f"<{message.role}>", *chat_text(message).split()]
-            spans.append((begin, len(words)))
+        words, spans = _prompt(request)
         reused = 0
         for before, now in zip(self._held, words, strict=False):
             if before != now:
@@ -98,6 +93,10 @@ class ScriptedEngine:
         """A token is a word."""
         return [len(text.split()) for text in texts]
 
+    async def tokenize(self, request: Request) -> list[str]:
+        """The words of a prompt, each message's role before it."""
+        return _prompt(request)[0]
+
     async def tune(self, config: EngineConfig) -> bool:
         """Takes on anything."""
         return True
@@ -105,6 +104,16 @@ class ScriptedEngine:
     async def close(self) -> None:
         """Notes that it was closed."""
         self.closed = True
+
+
+def _prompt(request: Request) -> tuple[list[str], list[tuple[int, int]]]:
+    spans: list[tuple[int, int]] = []
+    words: list[str] = []
+    for message in request.messages:
+        begin = len(words)
+        words += [f"<{message.role}>", *chat_text(message).split()]
+        spans.append((begin, len(words)))
+    return words, spans
 
 
 def _words(text: str) -> list[Event | Exception]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from chatapp.context import Piece
+from chatapp.context import Piece, with_reuse
+from chatapp.engine import Request
 from chatapp.errors import ChatappError
 from chatapp.events import Event, Finished, ReasoningDelta, TextDelta, Usage
 from chatapp.messages import Data, Media, Message, Part, Reasoning, Source, Text, ToolCall
@@ -73,8 +74,9 @@ class Turn:
     """A turn under way, handed to hooks.
 
     `message` is the user's; `budget` the tokens a prompt may have; `sent` what was sent in the latest round, piece by
-    piece; `answers` the messages that came back (several when tools were used); `usage` the latest round's. `notes` is
-    a place for plugins to keep something from one hook to the next; use your plugin's name as the key.
+    piece, and `request` the whole of it; `answers` the messages that came back (several when tools were used); `usage`
+    the latest round's. `notes` is a place for plugins to keep something from one hook to the next; use your plugin's
+    name as the key.
     """
 
     session: Session
@@ -82,6 +84,7 @@ class Turn:
     budget: int = 0
     round: int = 0
     sent: tuple[Piece, ...] = ()
+    request: Request | None = None
     answers: list[Message] = field(default_factory=list)
     usage: Usage | None = None
     finished: Finished | None = None
@@ -96,3 +99,9 @@ class Turn:
     def values(self) -> Mapping[str, Any]:
         """What is switched on in this conversation."""
         return self.session.values
+
+    def account(self, answer: Answer, usage: Usage) -> None:
+        """Keep what an answer cost, beside it and in what was sent."""
+        self.usage = usage
+        self.sent = with_reuse(self.sent, usage.spans, usage.reused_tokens)
+        answer.meta["usage"] = {key: value for key, value in asdict(usage).items() if key != "spans"}

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 
 import pytest
 
-from chatapp import Block, Event, Message, Notice, Session, Turn, UsageError, assistant, hookimpl, user
+from chatapp import Block, Event, Message, Notice, Session, Turn, UsageError, assistant, chat_text, hookimpl, user
 from chatapp.context import KEPT_SHARE, Draft, Layout, Piece, lay_out, with_reuse
 from chatapp.events import Usage
 from chatapp.testing import script, sent_texts
@@ -217,3 +217,18 @@ async def test_a_block_too_big_is_left_out_and_said(session: Session) -> None:
     assert [notice.level for notice in notices] == ["warning"]
     assert "'An encyclopaedia'" in notices[0].text
     assert sent_texts(script(session).requests[0].messages) == [("user", "hello")]
+
+
+async def test_examples_are_turns_of_their_own_and_changing_ones_stand_right_before_the_question() -> None:
+    path = talk(3)
+    fixed = Block((user("A"), assistant("B")), title="Fixed", slot="examples")
+    near = Block((user("C"), assistant("D")), title="Near", slot="examples", stability="turn")
+    layout = await laid(path, Block("System"), fixed, near)
+    said = [chat_text(message) for message in layout.messages]
+    assert said[:3] == ["System", "A", "B"]
+    assert said[-3:-1] == ["C", "D"]
+    assert layout.messages[-1].id == path[-1].id
+    assert [layout.messages[piece.message].role for piece in layout.pieces if piece.title in ("Fixed", "Near")] == [
+        "user",
+        "user",
+    ]

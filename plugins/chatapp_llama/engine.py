@@ -26,7 +26,7 @@ from chatapp_llama.options import LlamaSettings, check_memory, size_for
 from chatapp_llama.size import Size
 
 TARGET = "chatapp_llama.service:Service"
-FEATURES = frozenset({"grammar", "json_schema", "logprobs", "tools"})
+FEATURES = frozenset({"grammar", "json_schema", "logprobs", "tokenize", "tools"})
 # ggml starts a debugger when it aborts, which takes seconds and writes pages.
 ENVIRONMENT = {"GGML_NO_BACKTRACE": "1"}
 
@@ -72,7 +72,8 @@ class LlamaEngine:
         self._loaded = self._worker.starts
 
     def _describe(self, details: Mapping[str, Any]) -> None:
-        self._info = replace(self._info, context_length=details["context_length"], details=details)
+        found = {**details, "path": str(self._path)}
+        self._info = replace(self._info, context_length=details["context_length"], details=found)
 
     async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
         """Answer; see `chatapp.Engine.stream`. Raises WorkerDied when the child goes away in mid-answer."""
@@ -90,6 +91,12 @@ class LlamaEngine:
         await self.load(lambda progress: None)
         counts: list[int] = await self._worker.call("count", list(texts))
         return counts
+
+    async def tokenize(self, request: Request) -> list[str]:
+        """The texts of the tokens that this request's prompt is read as, in order."""
+        await self.load(lambda progress: None)
+        texts: list[str] = await self._worker.call("tokenize", request)
+        return texts
 
     async def tune(self, config: EngineConfig) -> bool:
         """Only an equal configuration can be taken on without loading."""

@@ -74,6 +74,11 @@ class Service:
         """How many tokens each text is."""
         return [len(self._model.tokenize(text.encode(), special=False)) for text in texts]
 
+    def tokenize(self, job: Job, request: Request) -> list[str]:
+        """The texts of the tokens a request's prompt is; a token that is part of a character is shown as U+FFFD."""
+        tokens = self._tokens(self._template.render(request).text)
+        return [self._model.piece(token).decode("utf-8", "replace") for token in tokens]
+
     def stream(self, job: Job, request: Request) -> Iterator[Event]:
         """Answer a request, event by event."""
         clock = _Clock(time.monotonic())

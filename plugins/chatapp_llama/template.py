@@ -48,6 +48,8 @@ class Template:
     def render(self, request: Request) -> Prompt:
         """The request's text; EngineError when the template refuses it."""
         messages = [self._message(message) for message in request.messages]
+        # A template may cut what an answer begins with, or close it: what is to be continued is laid after the rest.
+        begun = messages.pop() if request.continue_last else {}
         try:
             text = self._format(messages, request)
         except self._failures as error:
@@ -58,8 +60,9 @@ class Template:
             messages = merged
             text = self._again(messages, request)
         ends = _ends(text, [str(message.get("content") or "") for message in messages])
-        if request.continue_last and ends:
-            text = text[: ends[-1]]
+        if request.continue_last:
+            text = _joined(text, str(begun.get("content") or ""))
+            ends.append(len(text))
         return Prompt(text.encode(), tuple(len(text[:end].encode()) for end in ends))
 
     def _again(self, messages: list[dict[str, Any]], request: Request) -> str:
@@ -69,7 +72,6 @@ class Template:
             raise EngineError(f"The model's chat template refuses this conversation: {error}.") from error
 
     def _format(self, messages: list[dict[str, Any]], request: Request) -> str:
-        self._formatter.add_generation_prompt = not request.continue_last
         tools = [_tool(tool) for tool in request.tools] or None
         return str(self._formatter(messages=messages, tools=tools, **dict(request.template)).prompt)
 
@@ -123,3 +125,10 @@ def _ends(text: str, contents: Sequence[str]) -> list[int]:
                 break
         ends.append(place)
     return ends
+
+
+def _joined(prompt: str, begun: str) -> str:
+    """The prompt and the beginning of its answer; a tag that the prompt ends with is not said twice."""
+    tail, head = prompt.rstrip(), begun.lstrip()
+    opened = re.search(r"<[^<>\s]+>$", tail)
+    return tail + head.removeprefix(opened[0]) if opened and head.startswith(opened[0]) else prompt + begun

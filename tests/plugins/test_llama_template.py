@@ -54,6 +54,16 @@ def test_the_last_message_can_be_gone_on_with() -> None:
     assert prompt.ends[-1] == len(prompt.text)
 
 
+def test_a_tag_that_the_template_opens_is_not_said_twice() -> None:
+    opening = (
+        "{% for m in messages %}{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}A: <think>\n{% endif %}"
+    )
+    begun = assistant("<think>\nOne.</think>\n\nTwo")
+    prompt = render(opening, user("Why?"), begun, continue_last=True)
+    assert prompt.text == b"Why?\nA: <think>\nOne.</think>\n\nTwo"
+    assert render(opening, user("Why?"), assistant("Two"), continue_last=True).text == b"Why?\nA: <think>\nTwo"
+
+
 def test_places_are_bytes_and_a_trimmed_message_is_found() -> None:
     trimming = "{% for message in messages %}[{{ message.content | trim }}]{% endfor %}"
     prompt = render(trimming, user("  é 你 "), assistant("\U0001f600"), user(""))
