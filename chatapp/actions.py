@@ -69,7 +69,8 @@ class Action:
     """A declared action; `owner` is the plugin, stamped by the host.
 
     `tool` offers it to the model and `consent` says whether the user is asked first. `ask` makes it an option of
-    `chatapp ask` too: ``--NAME VALUE`` runs it before the question. `model` says it needs the engine open.
+    `chatapp ask` too: ``--NAME VALUE`` runs it before the question. `during` lets it run while an answer streams, at
+    once, where others wait for the answer's end.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Action:
     consent: Consent = "ask"
     ask: bool = False
     shell: bool = True
+    during: bool = False
     owner: str = ""
 
     @property
@@ -101,7 +103,14 @@ class Action:
 def action(function: Callable[..., Any], /) -> Action: ...
 @overload
 def action(
-    name: str = "", /, *, tool: bool = False, consent: Consent = "ask", ask: bool = False, shell: bool = True
+    name: str = "",
+    /,
+    *,
+    tool: bool = False,
+    consent: Consent = "ask",
+    ask: bool = False,
+    shell: bool = True,
+    during: bool = False,
 ) -> Callable[[Callable[..., Any]], Action]: ...
 
 

@@ -15,7 +15,7 @@ from textual.worker import Worker
 from chatapp.attach import attach
 from chatapp.errors import ChatappError
 from chatapp.events import Event, Finished, Notice, Progress, ReasoningDelta, TextDelta, Usage
-from chatapp.messages import Message, Part, ToolResult, user
+from chatapp.messages import Message, Part, Text, ToolResult, user
 from chatapp.tui.safe import safe
 from chatapp.tui.widgets.message import Shown
 
@@ -57,7 +57,9 @@ class Runner:
 
     def submit(self, text: str) -> None:
         """Send what the user typed: now, or after what goes on."""
-        if self.busy:
+        if self.busy and self._at_once(text):
+            self._screen.run_worker(self._aside(text), group="aside")
+        elif self.busy:
             self.queue.append(text)
             self._screen.show_queue()
         else:
@@ -108,6 +110,23 @@ class Runner:
             text = self.queue.pop(0)
             self._screen.show_queue()
             self.play(self._job(text))
+
+    def _at_once(self, text: str) -> bool:
+        try:
+            return text.startswith("/") and self._screen.session.resolve(text)[0].during
+        except ChatappError:
+            return False
+
+    async def _aside(self, text: str) -> None:
+        """Run a command beside the answer that streams; what it says is a toast."""
+        screen = self._screen
+        try:
+            async with aclosing(screen.session.run(text)) as events:
+                async for event in events:
+                    if isinstance(event, (Text, Notice)):
+                        screen.session.ui.notify(event.text)
+        except ChatappError as error:
+            screen.session.ui.notify(str(error), "error")
 
     def _job(self, text: str) -> Job:
         session = self._screen.session

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from chatapp import Session, action, hookimpl
 from chatapp.conversation import Conversation
 from chatapp.errors import EngineError
 from chatapp.events import ReasoningDelta, TextDelta
 from chatapp.messages import assistant, user
+from chatapp.testing import ScriptedEngine
 from chatapp.tui.widgets.answer import AnswerText
 from chatapp.tui.widgets.fold import Fold
 from chatapp.tui.widgets.message import MessageView, facts
 from chatapp.tui.widgets.transcript import WINDOW, Note
 
-from .support import running
+from .support import host_in, running
 
 LONG = "\n\n".join(f"Paragraph {number} of a long answer." for number in range(60))
 
@@ -152,3 +154,37 @@ async def test_earlier_messages_come_when_the_top_is_reached(tmp_path: Path) -> 
         await chat.pilot.pause(0.1)
         assert transcript.scroll_y > 0
         assert chat.said[0][1] == f"Question {(200 - WINDOW - 20) // 2}"
+
+
+async def test_a_command_that_may_runs_beside_the_answer_and_others_wait(tmp_path: Path) -> None:
+    ran: list[str] = []
+
+    @action("now", during=True)
+    async def now(session: Session) -> str:
+        """Run at once."""
+        ran.append(f"now {session.busy}")
+        return "Done beside it."
+
+    @action("later")
+    async def later(session: Session) -> str:
+        """Run afterwards."""
+        ran.append(f"later {session.busy}")
+        return "Done after it."
+
+    engine = ScriptedEngine()
+    host = host_in(tmp_path, engine)
+    host.add("both", type("Both", (), {"actions": staticmethod(hookimpl(lambda: [now, later]))}))
+    async with running(tmp_path, host=host, engine=engine) as chat:
+        engine.delay = 0.02
+        engine.says("word " * 60)
+        chat.chat.runner.submit("Talk")
+        await chat.until(lambda: len(chat.said) == 2)
+        chat.chat.runner.submit("/later")
+        chat.chat.runner.submit("/now")
+        await chat.until(lambda: ran)
+        assert ran == ["now True"]
+        assert chat.chat.runner.queue == ["/later"]
+        await chat.until(lambda: "Done beside it." in chat.notices)
+        await chat.until(lambda: len(ran) == 2)
+        assert ran[1] == "later False"
+        assert chat.said[-1] == ("assistant", "word " * 60)
