@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,10 @@ import pytest
 from chatapp.errors import ModelError
 from chatapp.models import open_store
 from chatapp.paths import paths
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background by a shell that has no job control: the tests' own children are to be interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MODEL_NAME = "qwen2.5-coder-0.5b-instruct"
 
