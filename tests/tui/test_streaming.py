@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from chatapp import Session, action, hookimpl
 from chatapp.conversation import Conversation
 from chatapp.errors import EngineError
@@ -188,3 +190,19 @@ async def test_a_command_that_may_runs_beside_the_answer_and_others_wait(tmp_pat
         await chat.until(lambda: len(ran) == 2)
         assert ran[1] == "later False"
         assert chat.said[-1] == ("assistant", "word " * 60)
+
+
+async def test_an_answer_that_was_saved_before_its_first_word_is_shown_is_shown_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A long prompt takes longer to read than the pause between saves.
+    monkeypatch.setattr("chatapp.session.SAVE_SECONDS", 0.0)
+    async with running(tmp_path) as chat:
+        chat.engine.delay = 0.02
+        chat.engine.says("word " * 30)
+        chat.chat.runner.submit("Talk")
+        for wanted in range(1, 5):
+            await chat.until(lambda wanted=wanted: len(chat.said) == 2 and chat.said[1][1].count("word") >= wanted)
+        assert [role for role, _ in chat.said] == ["user", "assistant"]
+        await chat.until(lambda: chat.settled)
+        assert chat.said == [("user", "Talk"), ("assistant", "word " * 30)]

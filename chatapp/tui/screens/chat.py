@@ -122,6 +122,9 @@ class ChatScreen(Screen[None]):
             await self.transcript.reset()
             self._remember_questions()
         path = shown_path(conversation)
+        if self.session.busy and path and not path[-1].complete:
+            # The answer on its way is in the conversation as far as it was saved, and shown by the live view.
+            path.pop()
         ids = [shown.message.id for shown in path]
         await self.transcript.sync(path[: ids.index(until)] if until in ids else path)
         self.show_facts()

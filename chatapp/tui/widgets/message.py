@@ -40,6 +40,11 @@ class Shown:
     versions: int = 1
     pinned: bool = False
 
+    @property
+    def complete(self) -> bool:
+        """Whether nothing more will come: an answer says how it ended."""
+        return self.message.role != "assistant" or "finished" in self.message.meta
+
 
 def shown_path(conversation: Conversation) -> list[Shown]:
     """The shown messages of a conversation."""

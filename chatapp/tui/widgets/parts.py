@@ -43,7 +43,8 @@ def _result(part: ToolResult) -> Widget:
 def _source(part: Source) -> Widget:
     number = f"[{part.number}] " if part.number is not None else ""
     score = f" · {part.score:.2f}" if part.score is not None else ""
-    size = f" · {len(part.text.splitlines()):,} lines" if part.number is None else ""
+    count = len(part.text.splitlines())
+    size = f" · {count:,} line{'s' * (count != 1)}" if part.number is None else ""
     where = f", {part.locator}" if part.locator else ""
     return text_fold(one_line(f"{number}{part.title}{where}{score}{size}", TITLE_WIDTH), part.text, classes="source")
 
