@@ -116,3 +116,16 @@ async def test_export_and_import_again(tmp_path: Path) -> None:
         await chat.press("enter")
         await chat.until(lambda: titles(screen).count("Python lists") == 2)
         assert len(chat.app.host.archive.list()) == 4
+
+
+async def test_the_chat_shows_the_new_title_of_its_own_conversation(tmp_path: Path) -> None:
+    async with running(tmp_path) as chat:
+        await chat.send("Hello there")
+        assert "Hello there" in str(chat.chat.composer.border_title)
+        screen = await opened(chat, 1)
+        await chat.press("ctrl+t")
+        await chat.until(lambda: chat.app.screen is not screen)
+        await chat.press("end", *"!", "enter")
+        await chat.until(lambda: titles(screen) == ["Hello there!"])
+        await chat.press("escape")
+        await chat.until(lambda: "Hello there!" in str(chat.chat.composer.border_title))

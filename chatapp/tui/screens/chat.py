@@ -99,6 +99,10 @@ class ChatScreen(Screen[None]):
         await self.resync()
         self.run_worker(self._start(), group="start")
 
+    def on_screen_resume(self) -> None:
+        """Another screen may have changed the title, the model or a setting."""
+        self.show_facts()
+
     async def _start(self) -> None:
         host = self.session.host
         await host.startup()
