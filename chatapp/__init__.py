@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from chatapp.actions import Action as Action
     from chatapp.actions import Rest as Rest
     from chatapp.actions import action as action
+    from chatapp.actions import similar as similar
+    from chatapp.attach import read_source as read_source
     from chatapp.child import Job as Job
+    from chatapp.commands.table import table as table
     from chatapp.context import Block as Block
     from chatapp.context import Piece as Piece
     from chatapp.conversation import Conversation as Conversation
@@ -78,8 +81,10 @@ API_VERSION = "1"
 """Raised when a public name or hook signature changes in a way that breaks a plugin."""
 
 _HOME = {
-    "actions": "Action Rest action",
+    "actions": "Action Rest action similar",
+    "attach": "read_source",
     "child": "Job",
+    "commands.table": "table",
     "context": "Block Piece",
     "conversation": "Conversation",
     "engine": "Adapter Embedder Engine EngineConfig EngineInfo EngineSpec Report Request Sampling TokenizingEngine "

@@ -33,9 +33,11 @@ class Answer:
     parts: list[Part] = field(default_factory=list)
     created: float = field(default_factory=time.time)
     _thought_since: float | None = None
+    _deltas: int = 0
 
     def absorb(self, event: Event) -> None:
         """Take in what belongs to the message; other events are left to whoever wants them."""
+        self._deltas += isinstance(event, (TextDelta, ReasoningDelta))
         if isinstance(event, TextDelta):
             self._grow_text(event.text)
         elif isinstance(event, ReasoningDelta):
@@ -45,7 +47,10 @@ class Answer:
 
     def _grow_text(self, text: str) -> None:
         last = self.parts[-1] if self.parts else None
-        if isinstance(last, Text):
+        if isinstance(last, Reasoning) and text and last.text == text:
+            # Thought and then said word for word: it was the answer after all, and is kept once.
+            self.parts[-1] = Text(text)
+        elif isinstance(last, Text):
             self.parts[-1] = Text(last.text + text)
         elif text:
             self.parts.append(Text(text))
@@ -54,10 +59,23 @@ class Answer:
         last = self.parts[-1] if self.parts else None
         if not isinstance(last, Reasoning):
             self._thought_since = time.monotonic()
-            self.parts.append(Reasoning(text, 0.0))
+            self.parts.append(Reasoning(text, 0.0, 1))
         else:
             since = self._thought_since or time.monotonic()
-            self.parts[-1] = replace(last, text=last.text + text, seconds=time.monotonic() - since)
+            seconds, tokens = time.monotonic() - since, (last.tokens or 0) + 1
+            self.parts[-1] = replace(last, text=last.text + text, seconds=seconds, tokens=tokens)
+
+    def weigh(self, tokens: int) -> None:
+        """The whole answer is so many tokens: correct what the reasoning counted, one per delta.
+
+        An engine that sends several tokens at once has fewer deltas; reasoning then gets its share by length.
+        """
+        if not self._deltas or tokens < 2 * self._deltas:
+            return
+        length = sum(len(part.text) for part in self.parts if isinstance(part, (Text, Reasoning)))
+        for place, part in enumerate(self.parts):
+            if isinstance(part, Reasoning):
+                self.parts[place] = replace(part, tokens=round(tokens * len(part.text) / max(length, 1)))
 
     @property
     def calls(self) -> list[ToolCall]:
@@ -103,5 +121,6 @@ class Turn:
     def account(self, answer: Answer, usage: Usage) -> None:
         """Keep what an answer cost, beside it and in what was sent."""
         self.usage = usage
+        answer.weigh(usage.completion_tokens)
         self.sent = with_reuse(self.sent, usage.spans, usage.reused_tokens)
         answer.meta["usage"] = {key: value for key, value in asdict(usage).items() if key != "spans"}

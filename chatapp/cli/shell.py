@@ -14,6 +14,7 @@ import click
 
 from chatapp.actions import Action, command, run
 from chatapp.codec import dump_event
+from chatapp.errors import ChatappError
 from chatapp.events import Event, Finished, Notice, Progress, ReasoningDelta, TextDelta, Usage
 from chatapp.host import Host
 from chatapp.messages import Data
@@ -66,6 +67,9 @@ async def _run(host: Host, action: Action, arguments: Mapping[str, Any], as_json
         async with aclosing(run(action, session, arguments)) as events:
             async for event in events:
                 printer.show(event)
+                if isinstance(event, Finished) and event.reason == "failed":
+                    raise ChatappError(event.error)
+        printer.finish()
     finally:
         ui.done()
         await host.shutdown()

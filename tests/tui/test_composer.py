@@ -224,4 +224,4 @@ async def test_at_completes_files_and_attaches_them(tmp_path: Path, monkeypatch:
         await chat.until(lambda: chat.settled and len(chat.said) == 2)
         sources = [part for part in next(iter(chat.chat.session.conversation.path())).parts if isinstance(part, Source)]
         assert [(source.title, source.text) for source in sources] == [("notes/to do.txt", "Buy milk.")]
-        assert "notes/to do.txt · 1 lines" in chat.screen_text
+        assert "notes/to do.txt · 1 line" in chat.screen_text

@@ -66,6 +66,8 @@ def facts(shown: Shown) -> str:
     seconds, tokens = usage.get("completion_seconds") or 0, usage.get("completion_tokens") or 0
     found += [f"{(tokens - 1) / seconds:.1f} tokens/s"] if seconds > 0 and tokens > 1 else []
     found += [one_line(short_model(str(meta["model"])), 32)] if meta.get("model") else []
+    status = meta.get("status")
+    found += [one_line(str(each), 24) for each in status.values()] if isinstance(status, dict) else []
     return " · ".join(found)
 
 

@@ -138,8 +138,9 @@ class StatusBar(Static):
             colour = "$error" if share > 0.9 else "$warning" if share > 0.7 else "$success"
             count = f" {short(facts.used)}/{short(facts.context)}"
             pieces.append([(bar(share, BAR), colour), (count, "")])
-        pieces += [[(f"{facts.speed:.1f} tok/s", "")]] if facts.speed else []
+        # What is switched on changes the answers; how fast they come is also beside each of them.
         pieces += [[(one_line(each, 24), "$accent")] for each in facts.on]
+        pieces += [[(f"{facts.speed:.1f} tok/s", "")]] if facts.speed else []
         shown = Content("")
         for piece in pieces:
             more = line(("  " if shown else "", ""), *piece)

@@ -18,13 +18,16 @@ class Thought(Fold):
     def __init__(self, part: Reasoning | None = None) -> None:
         self._text = [part.text] if part is not None else []
         self._since = time.monotonic()
+        self._deltas = 0
         self._body: Static | None = None
         super().__init__(title_of(part) if part is not None else "Thinking…", self._make_body, classes="thought")
 
     def grow(self, text: str) -> None:
         """Take in more of it."""
         self._text.append(text)
-        self.rename(f"Thinking… {time.monotonic() - self._since:.0f} s")
+        self._deltas += 1
+        # A delta is about a token; the exact count comes with the part.
+        self.rename(f"Thinking… {time.monotonic() - self._since:.0f} s, {self._deltas:,} tokens")
         if self._body is not None:
             self._body.update(safe("".join(self._text)))
 
