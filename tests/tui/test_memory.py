@@ -1,0 +1,37 @@
+"""Remembering in the terminal chat: a dialog asks where it holds, the list is a table, the status line shows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import chatapp_memory
+from chatapp.testing import ScriptedEngine, sent_texts
+
+from .support import host_in, running
+
+
+async def test_remember_asks_lists_and_shows(tmp_path: Path) -> None:
+    engine = ScriptedEngine()
+    host = host_in(tmp_path, engine)
+    host.add("memory", chatapp_memory)
+    async with running(tmp_path, host=host, engine=engine, size=(100, 40)) as chat:
+        await chat.send("Hello")
+        chat.chat.composer.put("/remember I like tea")
+        chat.chat.composer.submit()
+        await chat.until(lambda: len(chat.app.screen_stack) > 1)
+        assert "this conversation" in chat.screen_text
+        await chat.press("down", "enter")
+        await chat.until(lambda: chat.settled)
+        assert "I like tea" in (tmp_path / "config" / "memory.md").read_text()
+        await chat.send("What do I like?")
+        assert "- I like tea" in sent_texts(engine.requests[-1].messages)[-1][1]
+        assert "memory 1" in chat.screen_text
+        await chat.send("/memory")
+        assert "all conversations" in chat.screen_text
+        await chat.send("/memory forget 1")
+        assert "/memory restore brings it back" in chat.screen_text
+        await chat.send("/style edit Dry and short.")
+        await chat.send("Again")
+        assert "Dry and short." in sent_texts(engine.requests[-1].messages)[0][1]
+        assert "I like tea" not in str(sent_texts(engine.requests[-1].messages))
+        assert "style your description" in chat.screen_text
