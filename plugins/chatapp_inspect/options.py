@@ -8,5 +8,5 @@ from pydantic import BaseModel, Field
 class InspectSettings(BaseModel):
     """Looking into models and answers."""
 
-    record: bool = Field(False, description="Record the probability of each token of an answer; slows it a little.")
+    record: bool = Field(False, description="Record the probability of each token of an answer; this slows answers.")
     alternatives: int = Field(5, ge=1, le=20, description="How many alternatives of each token are recorded.")

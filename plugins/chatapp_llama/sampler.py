@@ -108,13 +108,17 @@ class Sampler:
         if not self._logprobs:
             return ()
         size = self._model.vocab_size
-        logits = np.ctypeslib.as_array(self._model.logits(), shape=(size,)).astype(np.float64)
-        shifted = logits - logits.max()
-        values = shifted - np.log(np.exp(shifted).sum())
-        best = np.argsort(values)[::-1][: self._logprobs]
+        logits = np.ctypeslib.as_array(self._model.logits(), shape=(size,))
+        # A full sort of the vocabulary would take longer than a small model takes for the token.
+        best = np.argpartition(logits, -self._logprobs)[-self._logprobs :]
+        best = best[np.argsort(logits[best])[::-1]]
+        highest = logits[best[0]]
+        total = float(highest) + float(np.log(np.exp(logits - highest).sum(dtype=np.float64)))
         text = self._model.piece(token).decode("utf-8", "replace")
-        top = tuple((self._model.piece(int(each)).decode("utf-8", "replace"), float(values[each])) for each in best)
-        return (TokenLogprob(text, float(values[token]), top),)
+        top = tuple(
+            (self._model.piece(int(each)).decode("utf-8", "replace"), float(logits[each]) - total) for each in best
+        )
+        return (TokenLogprob(text, float(logits[token]) - total, top),)
 
     def close(self) -> None:
         """Give the chain and the grammar back to the library."""

@@ -18,8 +18,7 @@ async def test_remember_asks_lists_and_shows(tmp_path: Path) -> None:
         await chat.send("Hello")
         chat.chat.composer.put("/remember I like tea")
         chat.chat.composer.submit()
-        await chat.until(lambda: len(chat.app.screen_stack) > 1)
-        assert "this conversation" in chat.screen_text
+        await chat.until(lambda: "this conversation" in chat.screen_text)
         await chat.press("down", "enter")
         await chat.until(lambda: chat.settled)
         assert "I like tea" in (tmp_path / "config" / "memory.md").read_text()
