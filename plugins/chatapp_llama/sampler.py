@@ -27,7 +27,7 @@ class Sampler:
         self._model = model
         self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
         self._grammar = self._open_grammar(how)
-        self._logprobs = how.logprobs
+        self._logprobs = min(how.logprobs, model.vocab_size)
         for link in self._links(how):
             lib.llama_sampler_chain_add(self._chain, link)
         for token in before[-PENALTY_WINDOW:]:
