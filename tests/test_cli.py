@@ -150,6 +150,23 @@ def test_a_plugin_that_fails_is_named_and_the_rest_works(tmp_path: Path) -> None
     assert "nothing_of_that_name" in row["error"]
 
 
+def test_a_command_may_have_the_name_that_others_begin_with(tmp_path: Path) -> None:
+    folder = tmp_path / "config" / "plugins"
+    folder.mkdir(parents=True)
+    (folder / "fruit.py").write_text(
+        "from chatapp import Session, action, hookimpl\n"
+        "@action('fruit add')\n"
+        "async def add(session: Session, name: str) -> str:\n    'Add one.'\n    return f'added {name}'\n"
+        "@action('fruit')\n"
+        "async def fruit(session: Session, name: str = 'all') -> str:\n    'Show some.'\n    return f'shown {name}'\n"
+        "@hookimpl\ndef actions():\n    return [add, fruit]\n"
+    )
+    assert chatapp(tmp_path, "fruit").out == "shown all\n"
+    assert chatapp(tmp_path, "fruit", "pears").out == "shown pears\n"
+    assert chatapp(tmp_path, "fruit", "add", "plums").out == "added plums\n"
+    assert "add" in chatapp(tmp_path, "fruit", "--help").out
+
+
 def test_everything_it_writes_is_private(tmp_path: Path) -> None:
     old = os.umask(0)
     try:

@@ -26,18 +26,35 @@ from chatapp.ui import PlainUI
 def command_tree(host: Host) -> dict[str, click.Command]:
     """The actions the shell offers, by first word; those with more words are groups."""
     top = click.Group("top")
-    for action in host.actions.values():
+    # By name: a command comes before those that begin with its name.
+    for _, action in sorted(host.actions.items()):
         if action.shell:
             *groups, _ = action.name.split(" ")
             _group(top, groups).add_command(_command(host, action))
     return dict(top.commands)
 
 
+class _Both(click.Group):
+    """Commands about something where its name alone is a command too: ``rag`` beside ``rag add``."""
+
+    def __init__(self, own: click.Command) -> None:
+        super().__init__(own.name, help=own.help, no_args_is_help=False)
+        self.own = own
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Words that begin with no subcommand are the command's own."""
+        return super().parse_args(context, args if args and args[0] in {*self.commands, "--help"} else ["", *args])
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command itself goes by the empty name."""
+        return super().get_command(context, name) if name else self.own
+
+
 def _group(group: click.Group, names: list[str]) -> click.Group:
     for name in names:
         inner = group.commands.get(name)
         if not isinstance(inner, click.Group):
-            inner = click.Group(name, help=f"Commands about {name}.")
+            inner = _Both(inner) if inner is not None else click.Group(name, help=f"Commands about {name}.")
             group.add_command(inner)
         group = inner
     return group
