@@ -37,6 +37,11 @@ class _Tap:
         self.taken.append(event)
         return event
 
+    async def aclose(self) -> None:
+        """A transform that has had enough closes what it reads: the engine stops, and is free for another request."""
+        if hasattr(self.stream, "aclose"):
+            await self.stream.aclose()
+
     def answered(self, event: Event) -> None:
         """Forget what `event` answers: all up to it where it was passed on, else all; but the end only by an end."""
         place = next((place for place, each in enumerate(self.taken) if each is event), len(self.taken) - 1)

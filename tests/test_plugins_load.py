@@ -104,7 +104,7 @@ async def test_a_hook_of_another_name(tmp_path: Path) -> None:
         await send(session)
     assert session.host.plugins["fine"].hooks == ("turn_finished",)
     assert session.turn is not None
-    assert session.turn.notes == {"x": 1}
+    assert session.turn.notes["x"] == 1
 
 
 async def test_a_missing_package_and_the_command_that_mends(tmp_path: Path) -> None:
