@@ -83,10 +83,20 @@ def test_what_needs_steps(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Hi!", "Thanks, that was it.", "Why is the sky blue?", "Prove that the root of two is irrational.",
-     "Plan a week in Lisbon.", "Debug this for me", "What is the capital of France?",
-     "Translate this: how many are there?", "Write a poem about 3 cats and 4 dogs, will you?", "Version 3 came out in 2024.", ""],
-)  # fmt: skip
+    [
+        "Hi!",
+        "Thanks, that was it.",
+        "Why is the sky blue?",
+        "Prove that the root of two is irrational.",
+        "Plan a week in Lisbon.",
+        "Debug this for me",
+        "What is the capital of France?",
+        "Translate this: how many are there?",
+        "Write a poem about 3 cats and 4 dogs, will you?",
+        "Version 3 came out in 2024.",
+        "",
+    ],
+)
 def test_what_needs_none(text: str) -> None:
     assert not needs_steps(text), score(text)
 
