@@ -27,6 +27,7 @@ test: $(VENV)/.ready-test test-model
 
 test-model: $(VENV)/.ready-test
 	@$(BIN)/chatapp models pull $(TEST_MODEL)
+	@$(BIN)/chatapp embeddings pull
 
 lint: $(VENV)/.ready-test
 	@$(BIN)/ruff check .
