@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any
 
-from chatapp import EngineSpec, Event, Progress, Session, action, hookimpl
+from chatapp import Embedder, EngineConfig, EngineSpec, Event, Host, Progress, Report, Session, action, hookimpl
 
 # Nothing heavy here: the child process imports this package too.
 if TYPE_CHECKING:
@@ -47,8 +47,11 @@ def actions() -> Iterable[Any]:
 @hookimpl
 def engines() -> Iterable[EngineSpec]:
     """One engine of the kind "embedding"; other plugins ask for it with `host.engines.ready(session, "embedding")`."""
+    yield EngineSpec("sentence-transformers", _open, "embedding", "Texts as vectors, to compare them by meaning")
+
+
+async def _open(host: Host, config: EngineConfig, report: Report) -> Embedder:
+    # What it takes to fetch and run the model is imported when texts are first compared, not at every start.
     from chatapp_embeddings.engine import open_embedder
 
-    yield EngineSpec(
-        "sentence-transformers", open_embedder, "embedding", "Texts as vectors, to compare them by meaning"
-    )
+    return await open_embedder(host, config, report)
