@@ -238,11 +238,12 @@ async def evaluate(
     ),
     limit: Annotated[int, "Ask about so many rows only; 0 is all that are held out"] = 0,
     out: Annotated[Path | None, "Where the rows are kept; going on with the same file skips what is done"] = None,
+    seed: Annotated[int, "Which rows are held out: another number, other rows"] = 0,
 ) -> AsyncIterator[Event]:
     """Measure what a set's examples are worth: right answers on held-out rows with none, some, similar ones."""
     from chatapp_fewshot.scoring import score
 
-    async with aclosing(score(session, name, k, limit, out)) as events:
+    async with aclosing(score(session, name, k, limit, out, seed)) as events:
         async for event in events:
             yield event
 

@@ -68,9 +68,9 @@ def spread(examples: Sequence[Example], order: Iterable[int] | None = None) -> l
     return [queue[row] for row in range(deepest) for queue in queues if row < len(queue)]
 
 
-def split(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
-    """(held out, pool): the same two parts of a set each time, every output in both where there are enough of it."""
-    rng = random.Random(SEED)
+def split(examples: Sequence[Example], seed: int = SEED) -> tuple[list[Example], list[Example]]:
+    """(held out, pool): the same two parts for each seed, every output in both where there are enough of it."""
+    rng = random.Random(seed)
     groups: dict[str, list[int]] = {}
     labels = len({each.output for each in examples})
     for place, each in enumerate(examples):

@@ -57,13 +57,16 @@ class _Run:
         return f"{k}{f' by {way(self.session.host)}' if k == 'similar' else ''}/{example.key}"
 
 
-async def score(session: Session, name: str, k: str, limit: int, out: Path | None) -> AsyncGenerator[Event, None]:
+async def score(
+    session: Session, name: str, k: str, limit: int, out: Path | None, seed: int = SEED
+) -> AsyncGenerator[Event, None]:
     """Ask about the held-out rows of a set with each number of examples in `k`; ends with a table.
 
-    `limit` rows at most (0: all), kept in `out`; rows that are there already are not asked about again.
+    `limit` rows at most (0: all), kept in `out`; rows that are there already are not asked about again. `seed` says
+    which rows are held out.
     """
     chosen = await asyncio.to_thread(Library(session.host).read, name)
-    held, pool = split(chosen.examples)
+    held, pool = split(chosen.examples, seed)
     if len(held) < 2:
         raise UsageError(f"The set {name!r} has {len(chosen.examples)} examples: an evaluation needs five at least.")
     ks = _counts(k, len(pool))
@@ -74,7 +77,7 @@ async def score(session: Session, name: str, k: str, limit: int, out: Path | Non
     engine = session.host.engines.current()
     assert engine is not None
     run = _Run(
-        session, engine, replace(chosen, examples=tuple(pool)), tuple(asked), _kept(session, chosen, engine, out),
+        session, engine, replace(chosen, examples=tuple(pool)), tuple(asked), _kept(session, chosen, engine, out, seed),
         await _room(engine, chosen),
     )  # fmt: skip
     if "similar" in ks:
@@ -98,12 +101,12 @@ def _counts(k: str, most: int) -> list[str]:
     return words
 
 
-def _kept(session: Session, chosen: ExampleSet, engine: Engine, out: Path | None) -> Evaluation:
+def _kept(session: Session, chosen: ExampleSet, engine: Engine, out: Path | None, seed: int) -> Evaluation:
     settings = {
         "evaluation": "fewshot",
         "set": chosen.digest,
         "model": engine.info.model,
-        "seed": SEED,
+        "seed": seed,
         **session.host.config(FewshotSettings).model_dump(),
     }
     model = hashlib.sha256(engine.info.model.encode()).hexdigest()[:8]

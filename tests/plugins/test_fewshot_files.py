@@ -242,6 +242,7 @@ def test_spreading_and_splitting() -> None:
     assert sorted(spread(examples)) == list(range(15))
     held, pool = split(examples)
     assert split(examples) == (held, pool)
+    assert split(examples, seed=1) != (held, pool)
     assert {*held} | {*pool} == {*examples}
     assert [each.output for each in held].count("b") == 2
     assert [each.output for each in held].count("a") == 4
