@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 
+import pytest
+
 import chatapp_thinking
-from chatapp import Reasoning, Usage
+from chatapp import Data, Event, Reasoning, Request, Usage
+from chatapp_llama.engine import LlamaEngine
 
 from .real import collect, real_session, sampled, usage_of
 
@@ -29,3 +34,29 @@ async def test_the_real_model_thinks_within_a_budget_and_reads_nothing_twice(tmp
         second: Usage = usage_of(await collect(session.send("Thank you.")))
         # All up to the first answer is reused: that answer lost its reasoning, so it is read again, and no more.
         assert second.reused_tokens >= first.prompt_tokens - 24
+
+
+async def test_the_samples_of_a_vote_share_one_evaluated_prompt(
+    tmp_path: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    costs: list[Usage] = []
+    ask = LlamaEngine.stream
+
+    async def watched(engine: LlamaEngine, request: Request) -> AsyncGenerator[Event, None]:
+        async with aclosing(ask(engine, request)) as events:
+            async for event in events:
+                costs.extend([event] if isinstance(event, Usage) else [])
+                yield event
+
+    monkeypatch.setattr(LlamaEngine, "stream", watched)
+    async with real_session(tmp_path, model_path) as session:
+        session.host.add("thinking", chatapp_thinking)
+        sampled(session, max_tokens=120, temperature=0.7)
+        await collect(session.run("/think vote 3"))
+        events = await collect(session.send(QUESTION))
+    assert len(costs) == 3
+    # The last token of the prompt is read again, as its result is what the next one is drawn from.
+    assert [each.evaluated_tokens for each in costs] == [costs[0].prompt_tokens, 1, 1]
+    votes = next(event for event in events if isinstance(event, Data) and event.name == "thinking.votes")
+    assert votes.value["samples"] == 3
+    assert 1 <= votes.value["agree"] <= 3
