@@ -35,7 +35,9 @@ def actions() -> Iterable[Any]:
 @hookimpl
 async def context(turn: Turn) -> Iterable[Block]:
     """The set that is switched on: its instruction, and its examples as turns of their own."""
-    if "fewshot" not in turn.values:
+    from chatapp_fewshot.options import FewshotSettings
+
+    if not turn.values.get("fewshot") and not turn.session.host.config(FewshotSettings).default:
         return ()
     from chatapp_fewshot.laying import blocks
 

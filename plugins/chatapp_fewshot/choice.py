@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from chatapp import UsageError
+from chatapp import Session, UsageError
 
 if TYPE_CHECKING:
     from chatapp_fewshot.options import FewshotSettings
+
+KEY = "fewshot"
+"""In the conversation's values and status: what is shown; empty where it was switched off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +59,9 @@ def kept_choice(value: Any) -> Choice | None:
         return None
     count = value.get("count", 0)
     return Choice(value["name"], value["how"], count if isinstance(count, int) and count > 0 else 1)
+
+
+def keep(session: Session, choice: Choice) -> None:
+    """Switch the choice on in this conversation, and show it."""
+    session.values[KEY] = {"name": choice.name, "how": choice.how, "count": choice.count}
+    session.status[KEY] = choice.shown()

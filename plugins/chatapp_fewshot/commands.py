@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from chatapp import Data, Event, Notice, Rest, Session, UsageError, action, one_line
-from chatapp_fewshot.choice import Choice, choice_of, kept_choice
+from chatapp_fewshot.choice import KEY, Choice, choice_of, keep, kept_choice
 
 # Every start of chatapp imports this file for its declarations: what the commands do is imported when one runs.
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from chatapp_fewshot.examples import ExampleSet
     from chatapp_fewshot.library import Library
 
-KEY = "fewshot"
-"""Under what name the choice is kept with the conversation, and shown in the status line."""
 SHOWN = 60
 
 
@@ -75,20 +73,17 @@ async def shots(
             async with aclosing(prepare(session, chosen, again=True)) as news:
                 async for event in news:
                     yield event
-        _on(session, choice)
+        keep(session, choice)
         yield _sentence(choice, chosen)
     await session.save()
 
 
-def _on(session: Session, choice: Choice) -> None:
-    session.values[KEY] = {"name": choice.name, "how": choice.how, "count": choice.count}
-    session.status[KEY] = choice.shown()
-
-
 def _off(session: Session) -> str:
     session.status.pop(KEY, None)
-    was = session.values.pop(KEY, None)
-    return "Examples are off." if was is not None else "Examples were off already."
+    was = session.values.get(KEY)
+    # Empty, not absent: a new conversation would begin with the examples of the settings after all.
+    session.values[KEY] = {}
+    return "Examples are off." if was else "Examples were off already."
 
 
 def _sentence(choice: Choice, chosen: ExampleSet) -> str:

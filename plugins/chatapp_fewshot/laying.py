@@ -8,7 +8,7 @@ from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 from chatapp import Block, Engine, Host, Session, Turn
-from chatapp_fewshot.choice import Choice, kept_choice
+from chatapp_fewshot.choice import KEY, Choice, choice_of, keep, kept_choice
 from chatapp_fewshot.comparing import rank
 from chatapp_fewshot.examples import Example, ExampleSet, spread
 from chatapp_fewshot.library import Library
@@ -27,7 +27,8 @@ _costs: WeakKeyDictionary[Host, dict[tuple[str, str], int]] = WeakKeyDictionary(
 async def blocks(turn: Turn) -> list[Block]:
     """The blocks for this turn, none where nothing is switched on."""
     session = turn.session
-    choice = kept_choice(turn.values.get("fewshot"))
+    _begin(turn)
+    choice = kept_choice(turn.values.get(KEY))
     if choice is None:
         return []
     chosen = await asyncio.to_thread(Library(session.host).read, choice.name)
@@ -50,6 +51,14 @@ async def blocks(turn: Turn) -> list[Block]:
     if chosen.instruction:
         found.append(Block(chosen.instruction, f"Instruction: {choice.name}", priority=INSTRUCTION_PRIORITY))
     return found
+
+
+def _begin(turn: Turn) -> None:
+    """A new conversation begins with the examples of the settings, unless it was told otherwise."""
+    session, settings = turn.session, turn.session.host.config(FewshotSettings)
+    first = next(session.conversation.path()).id == turn.message.id
+    if settings.default and first and KEY not in session.values:
+        keep(session, choice_of(settings.default, settings))
 
 
 async def ordered(session: Session, chosen: ExampleSet, choice: Choice, text: str) -> list[int]:

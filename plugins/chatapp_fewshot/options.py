@@ -10,6 +10,9 @@ class FewshotSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    default: str = Field(
+        "", description='Examples every new conversation begins with, as after /shots: "tickets", "tickets similar 5".'
+    )
     count: int = Field(5, ge=1, le=1000, description="How many examples `similar` takes when no number is said.")
     tokens: int = Field(
         1500, ge=32, le=1_000_000, description="Tokens the examples may take, at most half of what the model reads."

@@ -268,3 +268,15 @@ def test_chatapp_ask_has_the_option(
         assert len(engine.requests[0].messages) == 2 * count + 1
         with pytest.raises(UsageError, match="There is no example set 'none'"):
             ask_command(host).main(["--shots", "none", "Where is it?"], standalone_mode=False)
+
+
+async def test_new_conversations_begin_with_the_examples_of_the_settings(session: Session) -> None:
+    session.host.set_config("fewshot", "default", "few 2")
+    await send(session, "Where is it?", "K9")
+    assert session.status == {"fewshot": "few 2"}
+    assert len(sent(session)) == 6
+    await run(session, "/new")
+    await run(session, "/shots off")
+    await send(session, "And now?")
+    assert [role for role, _ in sent(session)].count("user") == 1
+    assert session.status == {}
