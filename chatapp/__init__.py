@@ -67,11 +67,19 @@ if TYPE_CHECKING:
     from chatapp.messages import assistant as assistant
     from chatapp.messages import chat_text as chat_text
     from chatapp.messages import user as user
+    from chatapp.models.sources import SourceFailed as SourceFailed
+    from chatapp.models.wheels import download_wheel as download_wheel
+    from chatapp.models.wheels import growing as growing
+    from chatapp.models.wheels import opened_wheel as opened_wheel
+    from chatapp.models.wheels import wheel_member as wheel_member
     from chatapp.paths import Paths as Paths
     from chatapp.session import Session as Session
     from chatapp.settings import write_private as write_private
     from chatapp.text import one_line as one_line
     from chatapp.text import visible as visible
+    from chatapp.textfiles import named_file as named_file
+    from chatapp.textfiles import named_files as named_files
+    from chatapp.textfiles import read_text as read_text
     from chatapp.turn import Turn as Turn
     from chatapp.ui import UI as UI
     from chatapp.ui import Panel as Panel
@@ -96,10 +104,13 @@ _HOME = {
     "hookspecs": "hookimpl",
     "host": "Host",
     "messages": "Data Media Message Part Reasoning Source Text ToolCall ToolResult assistant chat_text user",
+    "models.sources": "SourceFailed",
+    "models.wheels": "download_wheel growing opened_wheel wheel_member",
     "paths": "Paths",
     "session": "Session",
     "settings": "write_private",
     "text": "one_line visible",
+    "textfiles": "named_file named_files read_text",
     "turn": "Turn",
     "ui": "Panel UI",
     "workers": "Worker",

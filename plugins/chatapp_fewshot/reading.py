@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chatapp import UsageError
+from chatapp import UsageError, read_text
 from chatapp_fewshot.examples import Example, ExampleSet
 
 LARGEST = 5_000_000
@@ -23,7 +23,7 @@ MOST_PROBLEMS = 20
 
 def read_set(name: str, path: Path, *, bundled: bool = False) -> ExampleSet:
     """The set in the file at `path`; UsageError where the file as a whole cannot be used."""
-    text = read_text(path)
+    text = set_text(path)
     reader = _Reader(path)
     if path.suffix == ".toml":
         reader.toml(text)
@@ -37,21 +37,9 @@ def read_set(name: str, path: Path, *, bundled: bool = False) -> ExampleSet:
     )
 
 
-def read_text(path: Path) -> str:
-    """The text in the file at `path`; UsageError, naming it, where it is too large, unreadable or no text."""
-    try:
-        if not path.is_file():
-            raise UsageError(f"{path} is no file.")
-        if path.stat().st_size > LARGEST:
-            raise UsageError(f"{path} is larger than {LARGEST // 1_000_000} MB: keep fewer examples in one set.")
-        data = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
-    try:
-        return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise UsageError(f"{path} line {line}: this is not UTF-8 text; save the file as UTF-8.") from None
+def set_text(path: Path) -> str:
+    """The text of a set's file as it stands there, so that an edit changes nothing else; UsageError as `read_text`."""
+    return read_text(path, LARGEST, keep_ends=True)
 
 
 def check(value: Any, what: str) -> str:

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from chatapp import UsageError
-from chatapp_fewshot.reading import MOST, MOST_PROBLEMS, check, read_text
+from chatapp_fewshot.reading import MOST, MOST_PROBLEMS, check, set_text
 
 INPUTS = ("input", "text", "message", "question", "prompt", "query", "utterance", "source", "sentence", "request")
 OUTPUTS = ("output", "label", "answer", "response", "category", "class", "intent", "target", "completion", "reply")
@@ -32,7 +32,7 @@ def read_sheet(path: Path, question: str = "", answer: str = "") -> Sheet:
 
     Raises UsageError where the file holds no two columns, or none of those names.
     """
-    text = read_text(path)
+    text = set_text(path)
     rows = _rows(path, text, _delimiter(path, text))
     if not rows:
         raise UsageError(f"{path} holds no rows of two columns: it needs an input and an output in each.")

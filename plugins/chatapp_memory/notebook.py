@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chatapp import UsageError, visible, write_private
+from chatapp import UsageError, read_text, visible, write_private
 
 LARGEST = 200_000
 """Bytes of the largest file that is read; what is remembered is far less."""
@@ -90,20 +90,7 @@ class Notebook:
         write_private(self.path, "\n".join(lines).rstrip("\n") + "\n")
 
     def _lines(self) -> list[str]:
-        try:
-            with self.path.open("rb") as file:
-                data = file.read(LARGEST + 1)
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise UsageError(f"What is remembered cannot be read: {self.path}: {error.strerror or error}.") from error
-        if len(data) > LARGEST:
-            raise UsageError(f"{self.path} is larger than {LARGEST // 1000} kB: take out what need not be remembered.")
-        try:
-            return data.decode("utf-8-sig").splitlines()
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            raise UsageError(f"{self.path}, line {line}: this is not UTF-8 text; save the file as UTF-8.") from error
+        return read_text(self.path, LARGEST).splitlines() if self.path.exists() else []
 
 
 def _facts(lines: Sequence[str]) -> list[Fact]:

@@ -26,6 +26,7 @@ from chatapp import (
     Turn,
     UsageError,
     action,
+    read_text,
     user,
     visible,
 )
@@ -131,33 +132,12 @@ async def _hold(session: Session, text: str, of: str) -> None:
 async def _text_of(session: Session, source: str) -> tuple[str, str]:
     """The text to take the style of, and how it is called."""
     if source.upper() != "LAST":
-        return await asyncio.to_thread(_read, Path(source).expanduser()), visible(Path(source).name)
+        return await asyncio.to_thread(read_text, Path(source).expanduser(), LARGEST), visible(Path(source).name)
     path = list(session.conversation.path())
     last = next((each for each in reversed(path) if each.role == "assistant" and each.text.strip()), None)
     if last is None:
         raise UsageError("There is no answer yet whose style could be taken; name a text file.")
     return last.text, "an earlier answer"
-
-
-def _read(path: Path) -> str:
-    shown = visible(str(path))
-    try:
-        if not path.is_file():
-            raise UsageError(f"{shown} is not a file; name a text file, or LAST for the last answer.")
-        with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
-    if len(data) > LARGEST:
-        raise UsageError(f"{shown} is larger than {LARGEST // 1_000_000} MB: take a part of it.")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UsageError(f"{shown}, line {line}: this is not UTF-8 text; choose a text file.") from error
-    if "\0" in text:
-        raise UsageError(f"{shown} is not a text file; choose one.")
-    return text
 
 
 async def describe(engine: Engine, text: str, words: int) -> str:

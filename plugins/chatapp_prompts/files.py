@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chatapp import Host, UsageError, similar
+from chatapp import Host, UsageError, named_file, named_files, read_text
 
 BUNDLED = Path(__file__).parent / "bundled"
 ENDINGS = (".txt", ".md")
@@ -89,35 +89,17 @@ def folder(host: Host) -> Path:
 
 def paths(host: Host) -> dict[str, Path]:
     """The file of each template by name, sorted; the user's own win. Blocks on the file system."""
-    found = {
-        path.stem: path
-        for place in (BUNDLED, folder(host))
-        for ending in ENDINGS
-        for path in (place.glob(f"*{ending}") if place.is_dir() else ())
-        if path.stem not in RESERVED
-    }
-    return dict(sorted(found.items()))
+    return named_files((BUNDLED, folder(host)), ENDINGS, RESERVED)
 
 
 def find(host: Host, name: str) -> Template:
     """The template of that name; UsageError with a near match for one there is not."""
-    known = paths(host)
-    if name not in known:
-        near = similar(name, known)
-        hint = f"; did you mean {near!r}?" if near else "; /prompt lists them."
-        raise UsageError(f"There is no prompt {name!r}{hint}")
-    return read(known[name])
+    return read(named_file(paths(host), name, "prompt"))
 
 
 def read(path: Path) -> Template:
     """The template in a file; UsageError with file and line when it cannot be used."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise UsageError(f"{path}, line {line}: this is not UTF-8 text; save it as UTF-8.") from None
+    text = read_text(path)
     head = _HEAD.match(text)
     if head is None and re.match(r"\+\+\+[ \t]*\n", text):
         raise UsageError(f"{path}, line 1: the head that begins with +++ is not ended by a line +++.")

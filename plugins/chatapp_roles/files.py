@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chatapp import Host, UsageError, similar
+from chatapp import Host, UsageError, named_file, named_files, read_text, similar
 from chatapp_roles import variables
 from chatapp_roles.lines import line_in, line_of, without_line
 
@@ -92,35 +92,17 @@ def folder(host: Host) -> Path:
 
 def paths(host: Host) -> dict[str, Path]:
     """The file of each role by name, sorted; blocks on the file system."""
-    found = {
-        path.stem: path
-        for place in (BUNDLED, folder(host))
-        for path in (place.glob("*.toml") if place.is_dir() else ())
-        if path.stem not in RESERVED
-    }
-    return dict(sorted(found.items()))
+    return named_files((BUNDLED, folder(host)), (".toml",), RESERVED)
 
 
 def find(host: Host, name: str) -> Role:
     """The role of that name; UsageError with a near match for one there is not."""
-    known = paths(host)
-    if name not in known:
-        near = similar(name, known)
-        raise UsageError(
-            f"There is no role {name!r}" + (f"; did you mean {near!r}?" if near else "; /role lists them.")
-        )
-    return read(known[name])
+    return read(named_file(paths(host), name, "role"))
 
 
 def read(path: Path) -> Role:
     """The role in a file; UsageError with file and line when it is no role."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise UsageError(f"{path}, line {line}: this is not UTF-8 text; save it as UTF-8.") from None
+    text = read_text(path)
     role = Role(path.stem, path, text, _parse(path, text))
     role.check_braces()
     return role

@@ -28,6 +28,7 @@ from chatapp import (
     Session,
     Tally,
     UsageError,
+    read_text,
 )
 from chatapp_thinking.answers import final_number, numbers, written
 from chatapp_thinking.choice import Choice, choose
@@ -54,10 +55,7 @@ class Problem:
 
 def load(path: Path, skip: int = 0, limit: int | None = None) -> list[Problem]:
     """The problems of a file; UsageError names the line that is none."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read as text: {error}.") from None
+    lines = read_text(path).splitlines()
     rows = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
     chosen = rows[skip : None if limit is None else skip + limit]
     if not chosen:

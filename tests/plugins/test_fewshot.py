@@ -218,7 +218,7 @@ async def test_an_import_from_csv(session: Session, tmp_path: Path) -> None:
     session.ui.answers.append(True)  # type: ignore[attr-defined]
     await run(session, f'/shots import "{path}"')
     assert await shown(session, "/shots undo my-tickets") == "The set 'my-tickets' is as it was."
-    with pytest.raises(UsageError, match="is no file"):
+    with pytest.raises(UsageError, match="No such file"):
         await run(session, "/shots import nothing.csv")
     with pytest.raises(UsageError, match="A set cannot be called"):
         await run(session, f'/shots import "{path}" ../x')

@@ -86,10 +86,10 @@ async def test_a_failing_engine_leaves_the_old_style(session: Session, tmp_path:
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        (None, "is not a file"),
+        (None, "No such file"),
         (b"too short", "too little text"),
         (b"fine\nfine\n\xff\xfe\n", "line 3: this is not UTF-8"),
-        (b"nul \0 byte " * 20, "not a text file"),
+        (b"nul \0 byte " * 20, "this is not UTF-8 text"),
         (b"word " * 210_000, "larger than 1 MB"),
     ],
 )

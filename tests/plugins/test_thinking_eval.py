@@ -135,7 +135,7 @@ def test_a_row_that_is_none_is_named(tmp_path: Path, line: str, sentence: str) -
 
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be read as text"):
+    with pytest.raises(UsageError, match="cannot be read: No such file"):
         load(tmp_path / "none.jsonl")
     (tmp_path / "empty.jsonl").write_text("\n\n")
     with pytest.raises(UsageError, match="has no questions there; it has 0 in all"):

@@ -36,6 +36,7 @@ class Transcript(VerticalScroll, can_focus=False):
         self._first = 0
         self._live: MessageView | None = None
         self._loading = False
+        self._held: int | None = None
 
     def compose(self) -> ComposeResult:
         """What an empty conversation shows, and the line that tells of earlier messages."""
@@ -103,7 +104,7 @@ class Transcript(VerticalScroll, can_focus=False):
     async def reset(self) -> None:
         """Take everything away: another conversation is opened."""
         await self._remove([child for child in self.children if child.id not in FIXED])
-        self._messages, self._first, self._live = [], 0, None
+        self._messages, self._first, self._live, self._held = [], 0, None, None
         self.to_end()
 
     def to_end(self) -> None:
@@ -132,24 +133,25 @@ class Transcript(VerticalScroll, can_focus=False):
         self._loading = True
         try:
             begin = max(0, self._first - MORE)
-            before = self.virtual_size.height
+            self._held = self.virtual_size.height - round(self.scroll_y)
             made = [MessageView(shown, self._render_part) for shown in self._messages[begin : self._first]]
             await self.mount_all(made, after="#earlier")
             self._first = begin
             self._tell_earlier()
-            self.call_after_refresh(self._hold, before)
         finally:
             self._loading = False
 
-    def _hold(self, before: int) -> None:
-        self.scroll_to(y=self.scroll_y + self.virtual_size.height - before, animate=False)
-
     async def _scrolled(self, _old: float, new: float) -> None:
+        if self._held is not None and round(new) not in (0, self.virtual_size.height - self._held):
+            self._held = None
         if new <= 0 and self._first > 0 and self.is_mounted and not self.is_at_end:
             await self.earlier()
 
     def _grown(self) -> None:
         # Textual lays what is anchored and does not fill the screen at its bottom; a conversation begins at the top.
+        if self._held is not None:
+            # Markdown is laid out in several steps; the reader's place is a distance from the end through all of them.
+            self.scroll_to(y=self.virtual_size.height - self._held, animate=False)
         fills = self.virtual_size.height > self.size.height
         if fills != self.is_anchored:
             self.anchor(fills)
@@ -163,6 +165,7 @@ class Transcript(VerticalScroll, can_focus=False):
 
     async def _append(self, widgets: Sequence[Widget]) -> None:
         if widgets:
+            self._held = None
             self.query_one(Greeting).display = False
             await self.mount_all(widgets)
 
