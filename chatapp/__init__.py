@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chatapp.actions import Rest as Rest
     from chatapp.actions import action as action
     from chatapp.actions import similar as similar
+    from chatapp.attach import attached as attached
     from chatapp.attach import read_source as read_source
     from chatapp.child import Job as Job
     from chatapp.commands.table import table as table
@@ -26,11 +27,14 @@ if TYPE_CHECKING:
     from chatapp.engine import EngineConfig as EngineConfig
     from chatapp.engine import EngineInfo as EngineInfo
     from chatapp.engine import EngineSpec as EngineSpec
+    from chatapp.engine import Reader as Reader
     from chatapp.engine import Report as Report
     from chatapp.engine import Request as Request
+    from chatapp.engine import Reranker as Reranker
     from chatapp.engine import Sampling as Sampling
     from chatapp.engine import TokenizingEngine as TokenizingEngine
     from chatapp.engine import Tool as Tool
+    from chatapp.engine import Vectors as Vectors
     from chatapp.errors import ArchiveError as ArchiveError
     from chatapp.errors import ChatappError as ChatappError
     from chatapp.errors import EngineError as EngineError
@@ -67,12 +71,14 @@ if TYPE_CHECKING:
     from chatapp.messages import assistant as assistant
     from chatapp.messages import chat_text as chat_text
     from chatapp.messages import user as user
+    from chatapp.models.lock import FileLock as FileLock
     from chatapp.models.sources import SourceFailed as SourceFailed
     from chatapp.models.wheels import download_wheel as download_wheel
     from chatapp.models.wheels import growing as growing
     from chatapp.models.wheels import opened_wheel as opened_wheel
     from chatapp.models.wheels import wheel_member as wheel_member
     from chatapp.paths import Paths as Paths
+    from chatapp.progress import human_bytes as human_bytes
     from chatapp.session import Session as Session
     from chatapp.settings import write_private as write_private
     from chatapp.text import one_line as one_line
@@ -90,13 +96,13 @@ API_VERSION = "1"
 
 _HOME = {
     "actions": "Action Rest action similar",
-    "attach": "read_source",
+    "attach": "attached read_source",
     "child": "Job",
     "commands.table": "table",
     "context": "Block Piece",
     "conversation": "Conversation",
-    "engine": "Adapter Embedder Engine EngineConfig EngineInfo EngineSpec Report Request Sampling TokenizingEngine "
-    "Tool",
+    "engine": "Adapter Embedder Engine EngineConfig EngineInfo EngineSpec Reader Report Request Reranker "
+    "Sampling TokenizingEngine Tool Vectors",
     "errors": "ArchiveError ChatappError EngineError ModelError OfflineError PluginError SettingsError UsageError "
     "WorkerDied WorkerError",
     "evaluation": "Evaluation Tally wilson",
@@ -104,9 +110,11 @@ _HOME = {
     "hookspecs": "hookimpl",
     "host": "Host",
     "messages": "Data Media Message Part Reasoning Source Text ToolCall ToolResult assistant chat_text user",
+    "models.lock": "FileLock",
     "models.sources": "SourceFailed",
     "models.wheels": "download_wheel growing opened_wheel wheel_member",
     "paths": "Paths",
+    "progress": "human_bytes",
     "session": "Session",
     "settings": "write_private",
     "text": "one_line visible",

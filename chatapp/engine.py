@@ -5,17 +5,19 @@ An engine is declared by a plugin's `engines()` hook as an `EngineSpec`; `open` 
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, overload, runtime_checkable
 
 from chatapp.events import Event, Progress
-from chatapp.messages import Message
+from chatapp.messages import Message, Source
 
 if TYPE_CHECKING:
     from chatapp.host import Host
 
-Kind: TypeAlias = Literal["chat", "image", "embedding"]
+Kind: TypeAlias = Literal["chat", "image", "embedding", "reader", "reranker"]
 Report: TypeAlias = Callable[[Progress], None]
 
 
@@ -148,17 +150,65 @@ class TokenizingEngine(Engine, Protocol):
         ...
 
 
+FLOAT = 4
+"""Bytes of one component of a vector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors(Sequence[list[float]]):
+    """Vectors of `dimensions` components: `data` holds them one after another as 32-bit floats of this machine.
+
+    Read as a sequence it gives lists of numbers. Whoever passes many on takes `data`, which costs nothing.
+    """
+
+    dimensions: int
+    data: bytes
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[float]]) -> Vectors:
+        """Vectors of equal length, from numbers."""
+        return cls(len(rows[0]) if rows else 0, array("f", [value for row in rows for value in row]).tobytes())
+
+    def __len__(self) -> int:
+        return len(self.data) // (FLOAT * self.dimensions) if self.dimensions else 0
+
+    @overload
+    def __getitem__(self, place: int) -> list[float]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Vectors: ...
+
+    def __getitem__(self, place: int | slice) -> list[float] | Vectors:
+        if isinstance(place, slice):
+            return Vectors.of([self[each] for each in range(*place.indices(len(self)))])
+        width = FLOAT * self.dimensions
+        start = range(len(self))[place] * width
+        return array("f", self.data[start : start + width]).tolist()
+
+
 @runtime_checkable
 class Embedder(Protocol):
-    """An open engine of the kind "embedding": texts to vectors."""
+    """An open engine of the kind "embedding": texts to vectors.
+
+    Its `info.details` say "name" (what `Engines.ready` opens it by), "model" (a string that is the same wherever the
+    vectors are), "dimensions", "tokenizer" (the path of its tokenizer.json, "" when there is none), "languages" (ISO
+    639-1 codes, "*" for very many, empty when unknown), "precision" and "relevant_from" (the cosine from which on a
+    passage is likely to answer a question, 0.0 when unknown).
+    """
 
     @property
     def info(self) -> EngineInfo:
         """What was opened; `context_length` is how many tokens of a text count."""
         ...
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        """One vector of unit length (L2) per text, in order; their dot product is the cosine similarity."""
+    async def embed(
+        self, texts: Sequence[str], *, query: bool = False, background: bool = False, report: Report | None = None
+    ) -> Vectors:
+        """One vector of unit length (L2) per text, in order; their dot product is the cosine similarity.
+
+        `query` says that the texts are questions, which some models read otherwise than what answers them.
+        `background` work is paused while an answer streams. `report` is told how many texts are done.
+        """
         ...
 
     async def tune(self, config: EngineConfig) -> bool:
@@ -170,7 +220,54 @@ class Embedder(Protocol):
         ...
 
 
-AnyEngine: TypeAlias = Engine | Embedder
+@runtime_checkable
+class Reader(Protocol):
+    """An open engine of the kind "reader": files that are no plain text, PDF or office documents, as text."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """What was opened."""
+        ...
+
+    async def read(self, path: Path) -> Source:
+        """The whole text of the file, to attach it to a message; UsageError in one sentence when it has none.
+
+        Cancelling ends the work.
+        """
+        ...
+
+    async def tune(self, config: EngineConfig) -> bool:
+        """As `Engine.tune`."""
+        ...
+
+    async def close(self) -> None:
+        """As `Engine.close`."""
+        ...
+
+
+@runtime_checkable
+class Reranker(Protocol):
+    """An open engine of the kind "reranker": reads a question and a passage together and says how well they fit."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """What was opened; `context_length` is how many tokens of question and passage together count."""
+        ...
+
+    async def score(self, query: str, texts: Sequence[str], *, report: Report | None = None) -> list[float]:
+        """How well each text answers the query, from 0 to 1, higher is better, in the order of the texts."""
+        ...
+
+    async def tune(self, config: EngineConfig) -> bool:
+        """As `Engine.tune`."""
+        ...
+
+    async def close(self) -> None:
+        """As `Engine.close`."""
+        ...
+
+
+AnyEngine: TypeAlias = Engine | Embedder | Reader | Reranker
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from chatapp.engine import AnyEngine, Embedder, Engine, EngineConfig, EngineSpec, Kind
+from chatapp.engine import AnyEngine, Embedder, Engine, EngineConfig, EngineSpec, Kind, Reader, Reranker
 from chatapp.errors import ChatappError, EngineError
 from chatapp.events import Progress
 from chatapp.plugins import explain
@@ -19,6 +20,8 @@ WORK: dict[Kind, str] = {
     "chat": "an engine for answers",
     "image": "an engine for pictures",
     "embedding": "an engine to compare texts",
+    "reader": "a reader of documents",
+    "reranker": "an engine to order passages",
 }
 
 
@@ -37,6 +40,12 @@ class Engines:
     def current(self, kind: Literal["embedding"]) -> Embedder | None: ...
 
     @overload
+    def current(self, kind: Literal["reader"]) -> Reader | None: ...
+
+    @overload
+    def current(self, kind: Literal["reranker"]) -> Reranker | None: ...
+
+    @overload
     def current(self, kind: Kind) -> Any: ...
 
     def current(self, kind: Kind = "chat") -> Any:
@@ -44,17 +53,22 @@ class Engines:
         held = self._open.get(kind)
         return held[2] if held is not None else None
 
-    async def ready(self, session: Session, kind: Kind = "chat") -> AsyncGenerator[Progress, None]:
+    async def ready(self, session: Session, kind: Kind = "chat", *, model: str = "") -> AsyncGenerator[Progress, None]:
         """Open or tune the engine that `session` wants, telling how far it is; afterwards `current` has it.
 
-        Raises EngineError or ModelError when that cannot be. Closing the iterator gives up opening.
+        `model` asks for another one than the session's. Raises EngineError or ModelError when that cannot be. Closing
+        the iterator gives up opening.
         """
         async with self._locks.setdefault(kind, asyncio.Lock()):
-            config = await self._host.fold("configure_engine", session.engine_config(kind), session=session)
+            wanted = session.engine_config(kind)
+            wanted = replace(wanted, model=model or wanted.model)
+            config = await self._host.fold("configure_engine", wanted, session=session)
             spec = self._spec(config.model, kind)
             held = self._open.get(kind)
             if held is not None:
-                if held[0].name == spec.name and (held[1] == config or await held[2].tune(config)):
+                # Only a chat engine is all in its configuration; of the others, more is in their plugins' settings.
+                same = kind == "chat" and held[1] == config
+                if held[0].name == spec.name and (same or await held[2].tune(config)):
                     self._open[kind] = (spec, config, held[2])
                     return
                 await self._close(kind)

@@ -64,7 +64,7 @@ def actions() -> Iterable[Action]:  # type: ignore[empty-body]
 
 @hookspec
 def engines() -> Iterable[EngineSpec]:  # type: ignore[empty-body]
-    """Declare engines that answer (`kind="chat"`), draw (`kind="image"`) or compare texts (`kind="embedding"`).
+    """Declare engines: for answers (`kind="chat"`), pictures ("image"), vectors ("embedding"), documents ("reader").
 
     Called when the plugin loads; `EngineSpec.open` is called only when the user chose the engine.
     """

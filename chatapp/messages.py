@@ -74,7 +74,8 @@ class Source:
     """A passage given to the model: an attached file or a retrieved chunk.
 
     `uri` is where it is from, `locator` the place inside (``page 3``, ``lines 10-42``), `number` the citation [n]
-    that stands for it, `score` the retriever's own (higher is nearer), None when it was attached by hand.
+    that stands for it, `score` the retriever's own (higher is nearer), None when it was attached by hand. `before` and
+    `after` are the text around the passage, for a reader who opens it; the model is never sent them.
     """
 
     title: str
@@ -83,6 +84,8 @@ class Source:
     locator: str = ""
     number: int | None = None
     score: float | None = None
+    before: str = ""
+    after: str = ""
     kind: Literal["source"] = "source"
 
 
@@ -134,11 +137,12 @@ def assistant(text: str, **meta: Any) -> Message:
 def chat_text(message: Message) -> str:
     """What the model reads for this message: its context, then what is attached, then its text; no reasoning.
 
-    Attached text is fenced and labelled, and cannot close its own fence: what a document says is data.
+    Attached text is fenced and labelled, and cannot close its own fence: what a document says is data. The sources of
+    an answer are what it cited, which is in the conversation already.
     """
     parts = [message.context] if message.context else []
     for part in message.parts:
-        if isinstance(part, Source):
+        if isinstance(part, Source) and message.role != "assistant":
             where = f' from="{part.locator}"' if part.locator else ""
             inside = part.text.replace("</document", "<\\/document")
             parts.append(f'<document title="{part.title}"{where}>\n{inside}\n</document>')

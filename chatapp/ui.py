@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from chatapp.events import Level, Progress
-from chatapp.messages import Part
-from chatapp.text import visible
+from chatapp.messages import Part, Source
+from chatapp.text import one_line, visible
 
 if TYPE_CHECKING:
     from chatapp.session import Session
 
 LINEAR_SECONDS = 5.0
 """How often a linear terminal is told how far the same piece of work is."""
+LONGEST_NAME = 200
+"""Cells for the name of a source, and for the place in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,12 @@ def plain(part: Part) -> str:
         "tool_call": lambda part: f"(calls {part.name} {dict(part.arguments)})",
         "tool_result": lambda part: f"({part.name}) {part.text}",
         "media": lambda part: f"{part.path}  {part.alt}".rstrip(),
-        "source": lambda part: f"[{part.number or ''}] {part.title} {part.locator}".replace("[] ", ""),
+        "source": lambda part: named(part) if part.number is None else f"[{part.number}] {named(part)}",
         "data": lambda part: part.text or f"({part.name})",
     }
     return describe[part.kind](part)
+
+
+def named(source: Source) -> str:
+    """Where a source is from, on one line for people: ``report.pdf, page 3``."""
+    return ", ".join(filter(None, [one_line(source.title, LONGEST_NAME), one_line(source.locator, LONGEST_NAME)]))

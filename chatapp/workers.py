@@ -165,6 +165,12 @@ class Worker:
             finally:
                 self._forget(process, number, finished)
 
+    async def rest(self) -> None:
+        """End the child until the next use: what it holds in memory is given back."""
+        async with self._lock:
+            if self._process is not None:
+                await self._process.close()
+
     async def close(self) -> None:
         """End the child; safe to call twice."""
         if self._process is not None:

@@ -24,7 +24,7 @@ PATIENCE = 60.0
 ENDLESS = '''
 """An engine that counts until it is stopped, and one that answers in bytes no terminal should obey."""
 import asyncio
-from chatapp import EngineInfo, EngineSpec, Finished, Notice, TextDelta, hookimpl
+from chatapp import EngineInfo, EngineSpec, Finished, Notice, Source, TextDelta, hookimpl
 
 class Endless:
     def __init__(self, host, model):
@@ -37,6 +37,10 @@ class Endless:
         elif said == "hostile":
             yield Notice("a \\x1b[31mnotice")
             yield TextDelta("red \\x1b[31m and \\x9b2J")
+        elif said == "cite":
+            yield TextDelta("They purr [1][2].")
+            yield Source("report.pdf", "Cats purr.", locator="page 3", number=1, before="unseen")
+            yield Source("notes\\x1b[31m.md", "So they do.", number=2)
         else:
             for number in range(100_000):
                 await asyncio.sleep(0.005)

@@ -6,8 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from chatapp.attach import LARGEST, attach, decode, mentions
+from chatapp.attach import LARGEST, decode, mentioned, mentions, read_source
 from chatapp.errors import UsageError
+from chatapp.messages import Source
+
+
+def attach(text: str, cwd: Path) -> tuple[Source, ...]:
+    """What a message mentions, all of it plain text."""
+    return tuple(read_source(path, written) for path, written in mentioned(text, cwd))
 
 
 def test_mentioned_files_are_attached_once_in_order(tmp_path: Path) -> None:
@@ -52,14 +58,22 @@ def test_absolute_paths_and_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (b"\x7fELF\x00\x01", None),
         (b"\xff\xfe\x00", None),
         (b"\xc3\x28", None),
+        (b"%PDF-1.4\nall of it in letters", None),
+        (b"{\\rtf1 text}", None),
     ],
 )
 def test_only_text_is_read(data: bytes, text: str | None) -> None:
     assert decode(data) == text
 
 
+def test_the_beginning_of_a_long_text_is_text() -> None:
+    assert decode("long é".encode()[:-1], whole=False) == "long "
+    assert decode("long é".encode()[:-1]) is None
+    assert decode("é".encode("utf-16") + b"x", whole=False) == "é"
+
+
 def test_files_that_cannot_be_attached_are_named(tmp_path: Path) -> None:
-    (tmp_path / "big.log").write_bytes(b"x" * (LARGEST + 1))
+    (tmp_path / "big.log").write_bytes(b"x" * (LARGEST - 1) + "é".encode())
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\x00")
     with pytest.raises(UsageError, match=r"big\.log is 1\.0 MB, too much to attach"):
         attach("see @big.log", tmp_path)

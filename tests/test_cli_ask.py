@@ -196,6 +196,17 @@ def test_notices_and_escape_sequences_are_shown_and_not_obeyed(tmp_path: Path) -
     assert ran.err == "a ␛[31mnotice\n"
 
 
+def test_what_an_answer_cites_is_listed_after_it(tmp_path: Path) -> None:
+    add_endless(tmp_path)
+    said = "They purr [1][2].\n[1] report.pdf, page 3\n[2] notes␛[31m.md\n"
+    assert chatapp(tmp_path, "ask", "--model", "endless", "cite").out == said
+    events = _lines(chatapp(tmp_path, "ask", "--model", "endless", "--json", "cite").out)
+    assert [(event["number"], event["before"]) for event in events if event["event"] == "source"] == [
+        (1, "unseen"),
+        (2, ""),
+    ]
+
+
 @pytest.mark.parametrize("words", [("--offline", "ask"), ("ask", "--offline"), ("ask",)])
 def test_offline_holds_for_this_run(tmp_path: Path, words: tuple[str, ...]) -> None:
     add_endless(tmp_path)

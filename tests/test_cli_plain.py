@@ -103,6 +103,12 @@ def test_what_a_model_says_is_shown_and_not_obeyed(chat: Terminal) -> None:
     assert "\x1b" not in chat.seen
 
 
+def test_what_an_answer_cites_is_listed_after_it(chat: Terminal) -> None:
+    chat.type("cite\n")
+    shown = chat.wait_for(r"\n> $").replace("\r", "")
+    assert shown.endswith("They purr [1][2].\n[1] report.pdf, page 3\n[2] notes␛[31m.md\n> ")
+
+
 def test_a_file_named_in_the_line_is_attached(chat: Terminal, tmp_path: Path) -> None:
     note = tmp_path / "note.txt"
     note.write_text("The tide turns at six.")

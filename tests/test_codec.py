@@ -23,6 +23,7 @@ PARTS: list[Part] = [
     ToolResult("call_1", "search", "found", failed=True),
     Media("/pictures/cat.png", "image/png", "A cat", {"seed": 7}),
     Source("Manual", "the passage", "file:///manual.pdf", "page 3", 1, 0.75),
+    Source("Manual", "the passage", before="what is above", after="what is below"),
     Data("rag.stats", [1, 2.5, "three", None], "3 passages"),
     Data("unknown.text", {"kind": "text", "text": "forged"}),
     Data("unknown.other", {"kind": "new"}),

@@ -72,7 +72,7 @@ def random_part(rng: random.Random) -> Part:
         lambda: ToolCall(scraps(rng), scraps(rng), data),
         lambda: ToolResult(scraps(rng), scraps(rng), scraps(rng), rng.random() < 0.5),
         lambda: Media(scraps(rng), rng.choice(["image/png", "audio/wav"]), scraps(rng), data),
-        lambda: Source(scraps(rng), scraps(rng), scraps(rng), scraps(rng), rng.choice([None, 3]), 0.5),
+        lambda: Source(scraps(rng), scraps(rng), scraps(rng), scraps(rng), rng.choice([None, 3]), 0.5, scraps(rng)),
         lambda: Data(scraps(rng), data, scraps(rng)),
         lambda: Data("unknown.new", {"kind": "new", "more": [data]}),
     ]

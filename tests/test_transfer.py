@@ -67,7 +67,8 @@ A cat␛[31m.
 ![A \\[cat\\]](<pictures/my%20cat.png>)
 
 <!-- chatapp: part {"kind":"source","title":"Cats\\u003cb\\u003e","text":"Cats purr. --\\u003e",\
-"uri":"https://cats.example/a b","locator":"page 3","number":1,"score":null} -->
+"uri":"https://cats.example/a b","locator":"page 3","number":1,"score":null,\
+"before":"","after":""} -->
 
 > [1] [Cats\\<b\\>](<https://cats.example/a%20b>), page 3
 
@@ -90,6 +91,21 @@ def pets() -> Conversation:
 
 def test_markdown_page_in_full() -> None:
     assert to_markdown(pets()) == PAGE
+
+
+def test_what_an_answer_cites_is_listed_below_it_and_comes_back() -> None:
+    conversation = Conversation("conv", "Pets", 100.0, 100.0)
+    conversation.append(message("q", Text("What do cats do?")))
+    passage = Source("cats.md", "Cats purr.", "/docs/cats.md", "lines 3-5", 1, 0.5, "What is above.", "What is below.")
+    more = Source("dogs.md", "Dogs bark.", "/docs/dogs.md", number=2)
+    conversation.append(message("a", Text("They purr [1], unlike dogs [2]."), passage, more, role="assistant"))
+    page = to_markdown(conversation)
+    assert [line for line in page.splitlines() if line and not line.startswith("<!--")][-3:] == [
+        "They purr [1], unlike dogs [2].",
+        "> [1] [cats.md](</docs/cats.md>), lines 3-5",
+        "> [2] [dogs.md](</docs/dogs.md>)",
+    ]
+    assert from_markdown(page) == from_json(to_json(conversation)) == conversation
 
 
 def test_markdown_page_is_imported_again() -> None:

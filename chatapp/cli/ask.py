@@ -87,7 +87,7 @@ async def _ask(host: Host, given: Mapping[str, Any], switches: list[tuple[Action
     _choose(session, given)
     await host.startup()
     try:
-        prompt, parts = await _input(" ".join(given["prompt"]), given["files"])
+        prompt, parts = await _input(session, " ".join(given["prompt"]), given["files"])
         for action, value in switches:
             words = list(value) if isinstance(value, tuple) else [value] if isinstance(value, str) and value else []
             async with aclosing(actions.run(action, session, actions.parse(action, words))) as events:
@@ -120,11 +120,11 @@ def _choose(session: Session, given: Mapping[str, Any]) -> None:
         session.values["system"] = given["system"]
 
 
-async def _input(prompt: str, files: tuple[Path, ...]) -> tuple[str, list[Part]]:
+async def _input(session: Session, prompt: str, files: tuple[Path, ...]) -> tuple[str, list[Part]]:
     """The question and what is attached: files, and standard input where something is piped in."""
-    from chatapp.attach import read_source
+    from chatapp.attach import gather
 
-    parts: list[Part] = [await asyncio.to_thread(read_source, path) for path in files]
+    parts: list[Part] = [*await gather(session, ((path, "") for path in files), session.ui.progress)]
     piped = "" if sys.stdin.isatty() else await asyncio.to_thread(_piped)
     if not prompt:
         prompt, piped = piped.strip(), ""

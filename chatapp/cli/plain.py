@@ -94,11 +94,12 @@ def _next_line() -> str:
 
 
 async def _consume(session: Session, ui: PlainUI, line: str) -> None:
-    from chatapp.attach import attach
+    from chatapp.attach import gather, mentioned
 
     printer = Printer(ui)
     try:
-        parts = () if line.startswith("/") else await asyncio.to_thread(attach, line, Path.cwd())
+        files = () if line.startswith("/") else await asyncio.to_thread(mentioned, line, Path.cwd())
+        parts = await gather(session, files, ui.progress)
         async with aclosing(session.run(line) if line.startswith("/") else session.send(line, *parts)) as events:
             async for event in events:
                 printer.show(event)

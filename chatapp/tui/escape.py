@@ -37,7 +37,9 @@ class Escape:
         screen = self._screen
         if screen.runner.take_back():
             return
-        if screen.focused is not screen.composer:
+        if screen.side.reading:
+            screen.show_side(False)
+        elif screen.focused is not screen.composer:
             screen.composer.focus()
         elif screen.side.display:
             screen.show_side(False)

@@ -71,12 +71,14 @@ def groups() -> list[Group]:
     """Every place that has bindings, in the order of the help screen."""
     from chatapp.tui.app import ChatApp
     from chatapp.tui.screens import chat, dialogs, help, models, sessions, settings
-    from chatapp.tui.widgets import composer, message, sent
+    from chatapp.tui.widgets import citations, composer, message, passage, sent
 
     return [
         Group("Writing a message", composer.Composer),
         Group("Chat", chat.ChatScreen),
         Group("On a message", message.MessageView),
+        Group("On an answer's sources", citations.Citations),
+        Group("Reading a passage", passage.PassagePanel),
         Group("Everywhere", ChatApp),
         Group("What was sent", sent.SentPanel),
         Group("Conversations", sessions.SessionsScreen),

@@ -28,10 +28,12 @@ class MessageActions:
             "sent": self._sent,
         }
 
-    async def do(self, view: MessageView, what: str) -> None:
-        """Fulfil a wish; one that does not apply says so."""
+    async def do(self, view: MessageView, what: str, number: int = 0) -> None:
+        """Fulfil a wish; one that does not apply says so. `number` is the citation to open, 0 for the first."""
         if what in {"copy", "code"}:
             await (self._copy(view) if what == "copy" else self._copy_code(view))
+        elif what == "cite":
+            await self._cite(view, number)
         elif view.shown is None or view.live or self._screen.runner.busy:
             self._screen.app.notify("Wait for the answer, or stop it with Esc.", markup=False)
         else:
@@ -76,6 +78,17 @@ class MessageActions:
         self._focus_message(shown.message.id)
 
     async def _sent(self, shown: Shown) -> None:
+        self._screen.side.show_sent()
+        self._screen.show_side(True)
+
+    async def _cite(self, view: MessageView, number: int) -> None:
+        sources = list(view.sources)
+        place = next((place for place, each in enumerate(sources) if number in (0, each.number)), None)
+        if place is None:
+            missing = f"It does not cite [{number}]." if sources else "This message cites no sources."
+            self._screen.app.notify(missing, markup=False)
+            return
+        await self._screen.side.show_passage(sources, place, self._screen.focused)
         self._screen.show_side(True)
 
     async def _copy(self, view: MessageView) -> None:

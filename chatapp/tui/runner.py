@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from textual.widgets import Static
 from textual.worker import Worker
 
-from chatapp.attach import attach
+from chatapp.attach import gather, mentioned
 from chatapp.errors import ChatappError
 from chatapp.events import Event, Finished, Notice, Progress, ReasoningDelta, TextDelta, Usage
 from chatapp.messages import Message, Part, Text, ToolResult, user
@@ -139,7 +139,7 @@ class Runner:
         try:
             screen.status.begin(job.doing)
             await screen.started.wait()
-            parts = await asyncio.to_thread(attach, job.text, Path.cwd()) if job.text else ()
+            parts = await self._attached(job)
             await self._preview(job, parts)
             async with aclosing(job.start(parts)) as events:
                 async for event in events:
@@ -153,6 +153,15 @@ class Runner:
                 screen.status.end()
                 await screen.resync()
         screen.call_later(self.next)
+
+    async def _attached(self, job: Job) -> tuple[Part, ...]:
+        """The files that the message mentions; stopped while they are read, the message goes back to the input."""
+        try:
+            files = await asyncio.to_thread(mentioned, job.text, Path.cwd()) if job.text else ()
+            return await gather(self._screen.session, files, self._screen.status.report)
+        except asyncio.CancelledError:
+            self._screen.restore(job.typed)
+            raise
 
     async def _preview(self, job: Job, parts: tuple[Part, ...]) -> None:
         """Show the user's message before the session has written it to the disk."""

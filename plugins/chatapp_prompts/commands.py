@@ -15,12 +15,14 @@ from chatapp import (
     Event,
     Finished,
     Part,
+    Progress,
     Rest,
     Session,
+    Source,
     Text,
     UsageError,
     action,
-    read_source,
+    attached,
     table,
     write_private,
 )
@@ -65,7 +67,10 @@ async def prompt(
         return
     template = await asyncio.to_thread(find, session.host, name)
     given = template.take(text)
-    parts = await asyncio.to_thread(_input, given)
+    parts: list[Part] = []
+    async with aclosing(_fill(session, given, parts)) as news:
+        async for progress in news:
+            yield progress
     rendered = template.render(given)
     if show:
         yield Text(rendered)
@@ -75,19 +80,22 @@ async def prompt(
             yield event
 
 
-def _input(given: dict[str, str]) -> tuple[Part, ...]:
-    """Put what the input stands for in its place: standard input for -, a file, which is attached, for @FILE."""
+async def _fill(session: Session, given: dict[str, str], parts: list[Part]) -> AsyncGenerator[Progress, None]:
+    """Put what the input stands for in its place: standard input for -; for @FILE a file, added to `parts`."""
     text = given.get(INPUT, "")
     if text == "-":
-        given[INPUT] = _piped()
+        given[INPUT] = await asyncio.to_thread(_piped)
     elif text.startswith("@"):
         written = text[1:].strip('"')
         path = Path(written).expanduser()
-        if path.is_file():
-            source = read_source(path, written)
-            given[INPUT] = f'the document "{source.title}" above'
-            return (source,)
-    return ()
+        files = [(path, written)] if await asyncio.to_thread(path.is_file) else []
+        async with aclosing(attached(session, files)) as news:
+            async for each in news:
+                if isinstance(each, Source):
+                    parts.append(each)
+                    given[INPUT] = f'the document "{each.title}" above'
+                else:
+                    yield each
 
 
 def _piped() -> str:
@@ -142,7 +150,10 @@ async def choose(session: Session) -> AsyncGenerator[Event, None]:
     given = await _asked(session, template)
     if given is None:
         return
-    parts = await asyncio.to_thread(_input, given)
+    parts: list[Part] = []
+    async with aclosing(_fill(session, given, parts)) as news:
+        async for progress in news:
+            yield progress
     async with aclosing(_send(session, template.render(given), parts)) as events:
         async for event in events:
             yield event

@@ -10,7 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import chatapp_fewshot
-from chatapp import EngineConfig, EngineError, EngineInfo, EngineSpec, Host, Report, Session, commands, hookimpl
+from chatapp import (
+    EngineConfig,
+    EngineError,
+    EngineInfo,
+    EngineSpec,
+    Host,
+    Report,
+    Session,
+    Vectors,
+    commands,
+    hookimpl,
+)
 from chatapp.testing import RecordingUI, make_host
 
 TOPICS = ("money", "parcel", "password")
@@ -35,12 +46,14 @@ class ToyEmbedder:
         """A model called toy."""
         return EngineInfo("toy", "toy", 256)
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(
+        self, texts: Sequence[str], *, query: bool = False, background: bool = False, report: Report | None = None
+    ) -> Vectors:
         """Unit vectors; the last component is for none of the topics."""
         self.asked += texts
         if self.failing:
             raise EngineError(self.failing)
-        return [_unit([float(topic in text) for topic in TOPICS]) for text in texts]
+        return Vectors.of([_unit([float(topic in text) for topic in TOPICS]) for text in texts])
 
     async def tune(self, config: EngineConfig) -> bool:
         """Takes on anything."""

@@ -17,6 +17,7 @@ from chatapp_prompts.files import BUNDLED, Template, find, read
 from tests.plugins.real import collect, real_session, sampled, text_of
 from tests.support_plugins import read as heard
 from tests.support_plugins import run, running, write_settings
+from tests.support_reader import ScriptedReader, document
 
 
 @pytest.fixture
@@ -122,6 +123,14 @@ async def test_a_file_is_attached(session: Session, tmp_path: Path) -> None:
     assert 'a note.txt">\nShips <\\/document> left.\n</document>\n\nSummarise' in last(session)
     assert last(session).endswith('the document "' + f'{tmp_path}/a note.txt" above')
     assert (await shown(session, "/prompt explain --show @decorator")).endswith("@decorator")
+
+
+async def test_a_document_is_read_and_attached(session: Session, tmp_path: Path) -> None:
+    session.host.add("reading", ScriptedReader({"a report.pdf": "Ships left."}))
+    path, _ = document(tmp_path, "a report.pdf")
+    await run(session, f'/prompt summarise @"{path}"')
+    assert f'<document title="{path}" from="3 pages">\nShips left.\n</document>' in last(session)
+    assert last(session).endswith(f'the document "{path}" above')
 
 
 async def test_standard_input(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

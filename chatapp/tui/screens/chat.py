@@ -235,7 +235,7 @@ class ChatScreen(Screen[None]):
 
     @on(MessageView.Asked)
     def _asked(self, event: MessageView.Asked) -> None:
-        self.run_worker(self.actions.do(event.view, event.what), group="message")
+        self.run_worker(self.actions.do(event.view, event.what, event.number), group="message")
 
     @on(MessageView.Moved)
     def _moved_focus(self, event: MessageView.Moved) -> None:
@@ -272,13 +272,13 @@ class ChatScreen(Screen[None]):
 
     def show_side(self, on: bool) -> None:
         """Show or hide the panel, and put the cursor there or back."""
-        self.side.display = on
         self.query_one("#body").set_class(on, "-side")
         if on:
+            self.side.display = True
             self.show_facts()
             self.side.focus_inside()
         else:
-            self.composer.focus()
+            (self.side.close() or self.composer).focus()
 
     def _render_part(self, part: Part) -> Widget | None:
         """A plugin's own widget for a part; what is no widget is reported and ignored."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -16,11 +17,12 @@ from textual.widgets import Static
 
 from chatapp.conversation import Conversation
 from chatapp.events import Event, ReasoningDelta, TextDelta
-from chatapp.messages import Message, Part, Reasoning, Text
+from chatapp.messages import Message, Part, Reasoning, Source, Text
 from chatapp.text import one_line
 from chatapp.tui.keys import key
 from chatapp.tui.safe import line, short_model
 from chatapp.tui.widgets.answer import AnswerText
+from chatapp.tui.widgets.citations import Citations, Cited, numbered
 from chatapp.tui.widgets.fold import Fold
 from chatapp.tui.widgets.parts import part_widget
 from chatapp.tui.widgets.thought import Thought
@@ -106,14 +108,18 @@ class MessageView(Vertical, can_focus=True):
         key("p", "ask('pin')", "pin", "Keep this message in every prompt, or let it go.", "message.pin"),
         key("i", "ask('sent')", "sent", "Show what the model was sent.", "message.sent"),
         key("enter,space", "unfold", "open", "Open or close what is folded in it.", "message.open"),
+        key("o", "ask('cite')", "sources", "Open the first source it cites; 1 to 9 open that one.", "message.cite"),
         key("question_mark", "app.help", "help", "Show all keys.", "message.help"),
     ]
 
     class Asked(TextualMessage):
-        """A key was pressed on a message: `what` is edit, again, before, after, copy, code, pin or sent."""
+        """A key was pressed on a message: `what` is edit, again, before, after, copy, code, pin, sent or cite.
 
-        def __init__(self, view: MessageView, what: str) -> None:
-            self.view, self.what = view, what
+        `number` is the citation that is to be opened, 0 for the first.
+        """
+
+        def __init__(self, view: MessageView, what: str, number: int = 0) -> None:
+            self.view, self.what, self.number = view, what, number
             super().__init__()
 
     class Moved(TextualMessage):
@@ -129,7 +135,10 @@ class MessageView(Vertical, can_focus=True):
         self.role = shown.message.role if shown is not None else "assistant"
         self.live = live or shown is None
         self._render_part = render
+        # One widget for each part; those of the sources are one and the same.
         self._parts: list[Widget] = []
+        self._sources: list[Source] = []
+        self._row: Citations | None = None
         self._texts: list[str] = []
         self._label = Static(classes="label")
         self.add_class(f"-{self.role}")
@@ -141,7 +150,9 @@ class MessageView(Vertical, can_focus=True):
         yield self._label
         if self.shown is not None:
             self._parts = [self._widget(part) for part in self.shown.message.parts]
-            yield from self._parts
+            yield from (widget for widget in self._parts if widget is not self._row)
+        if self._row is not None:
+            yield self._row
 
     def say(self, state: str) -> None:
         """Put a word on what a live answer is doing beside its label."""
@@ -164,7 +175,7 @@ class MessageView(Vertical, can_focus=True):
         )
         for widget, part in zip(self._parts, parts, strict=False):
             if isinstance(widget, AnswerText):
-                await widget.settle(part.text if isinstance(part, Text) else None)
+                await widget.settle(part.text if isinstance(part, Text) else None, self._numbers(shown))
             elif isinstance(widget, Thought) and self.live:
                 widget.settle(part if isinstance(part, Reasoning) else None)
         if shown is not None:
@@ -187,6 +198,17 @@ class MessageView(Vertical, can_focus=True):
         """What is copied: the message's text, of a live one what has come so far."""
         return self.shown.message.text if self.shown is not None else "".join(self._texts)
 
+    @property
+    def sources(self) -> Sequence[Source]:
+        """What its citations stand for."""
+        return self._sources if self.shown is None else self._cited(self.shown)
+
+    def _cited(self, shown: Shown | None) -> list[Source]:
+        return list(numbered(shown.message.parts)) if shown is not None and self.role != "user" else []
+
+    def _numbers(self, shown: Shown | None) -> list[int]:
+        return [source.number or 0 for source in self._cited(shown)]
+
     def folds(self) -> list[Fold]:
         """What can be opened in it."""
         return [widget for widget in self._parts if isinstance(widget, Fold)]
@@ -196,6 +218,17 @@ class MessageView(Vertical, can_focus=True):
         opened = not any(fold.opened for fold in self.folds())
         for fold in self.folds():
             await fold.toggle(opened)
+
+    def on_key(self, event: events.Key) -> None:
+        """A digit opens that citation."""
+        if event.key in "123456789" and self.sources:
+            event.stop()
+            self.post_message(self.Asked(self, "cite", int(event.key)))
+
+    @on(Cited)
+    def _follow(self, event: Cited) -> None:
+        event.stop()
+        self.post_message(self.Asked(self, "cite", event.number))
 
     def action_ask(self, what: str) -> None:
         """Hand the wish on to the screen."""
@@ -212,7 +245,19 @@ class MessageView(Vertical, can_focus=True):
 
     def _widget(self, part: Part) -> Widget:
         own = self._render_part(part)
-        return own if own is not None else part_widget(part, markdown=self.role != "user")
+        if own is not None:
+            return own
+        if self.role != "user" and isinstance(part, Source) and part.number is not None:
+            return self._cite(part)
+        return part_widget(part, markdown=self.role != "user", numbers=self._numbers(self.shown))
+
+    def _cite(self, source: Source) -> Citations:
+        """The line of the sources, with this one in it."""
+        self._sources.append(source)
+        if self._row is None:
+            self._row = Citations()
+        self._row.add(source)
+        return self._row
 
     async def _last(self, kind: type[Growing]) -> Growing:
         """The last part, where it is of that kind, else a new one of it."""
@@ -225,4 +270,5 @@ class MessageView(Vertical, can_focus=True):
 
     async def _add(self, widget: Widget) -> None:
         self._parts.append(widget)
-        await self.mount(widget)
+        if not widget.is_attached:
+            await self.mount(widget, before=self._row if self._row in self.children else None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from rich.table import Table
@@ -22,10 +22,10 @@ TITLE_WIDTH = 120
 """Longest title of a fold, in terminal cells; the screen cuts it further."""
 
 
-def part_widget(part: Part, *, markdown: bool = True) -> Widget:
-    """The widget that shows a part; text as Markdown, or as it was typed."""
+def part_widget(part: Part, *, markdown: bool = True, numbers: Collection[int] = ()) -> Widget:
+    """The widget that shows a part; text as Markdown, in which these citations can be opened, or as it was typed."""
     if isinstance(part, Text):
-        return AnswerText(part.text) if markdown else Static(safe(part.text), classes="plain-text")
+        return AnswerText(part.text, numbers) if markdown else Static(safe(part.text), classes="plain-text")
     return _MAKERS[type(part)](part)
 
 
