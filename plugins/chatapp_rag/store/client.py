@@ -1,0 +1,168 @@
+"""The document store as the rest of the plugin sees it: a client of the service in the child processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from chatapp import EngineError, Host, OfflineError, Worker
+from chatapp_rag.collection import Collection, Entry, Found, Hit, Stats
+from chatapp_rag.documents import Chunk
+from chatapp_rag.options import RagSettings
+from chatapp_rag.store.verifying import Check
+
+TARGET = "chatapp_rag.store.service:Service"
+LIBRARY = "lancedb"
+ENVIRONMENT = {"LANCE_LOG": "error"}
+"""LanceDB warns at each query of what later versions will change."""
+REMOTE = ("s3://", "gs://", "az://", "db://")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class Store:
+    """The index of one host. Searches have a process of their own beside the one that writes, so that none waits.
+
+    All methods raise EngineError when the store cannot be opened or the process died; the next use starts afresh.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._searching = host.workers.add("document search", TARGET, ENVIRONMENT)
+        self._writing = host.workers.add("document index", TARGET, ENVIRONMENT)
+        self._opened: dict[Worker, int] = {}
+
+    @property
+    def uri(self) -> str:
+        """Where the index is."""
+        return self._host.config(RagSettings).uri or str(self._host.paths.data / "rag")
+
+    async def collections(self, *, removed: bool = False) -> list[Collection]:
+        """The collections, oldest first; with `removed` those that can be restored instead."""
+        every: list[Collection] = await self._call(self._searching, "collections")
+        return [each for each in every if (each.removed is not None) is removed]
+
+    async def create(self, name: str, model: str, asked: str, dimensions: int) -> Collection:
+        """A new collection for vectors of a model; its name must be free."""
+        made: Collection = await self._call(self._writing, "create", name, model, asked, dimensions)
+        return made
+
+    async def change(self, collection: Collection, **changes: Any) -> Collection:
+        """The collection with other values in some fields."""
+        made: Collection = await self._call(self._writing, "change", collection.id, changes)
+        return made
+
+    async def drop(self, collection: Collection) -> None:
+        """Delete for good."""
+        await self._call(self._writing, "drop", collection.id)
+
+    async def entries(self, collection: Collection) -> list[Entry]:
+        """Every file of the collection."""
+        await self._ready(self._searching)
+        async with aclosing(self._searching.stream("entries", collection.id)) as parts:
+            return [entry async for part in parts for entry in part]
+
+    async def stats(self, collection: Collection) -> Stats:
+        """How much it holds."""
+        found: Stats = await self._call(self._searching, "stats", collection.id)
+        return found
+
+    async def present(self, collection: Collection, digests: Sequence[str]) -> dict[str, int]:
+        """How many chunks are stored for each digest; those that have none are left out."""
+        held: dict[str, int] = await self._call(self._writing, "present", collection.id, list(digests), background=True)
+        return held
+
+    async def stage(
+        self, collection: Collection, digest: str, first: int, chunks: Sequence[Chunk], vectors: bytes
+    ) -> None:
+        """Send chunks of a file ahead; `vectors` are their 32-bit floats, little-endian, one after another."""
+        await self._call(self._writing, "stage", collection.id, digest, first, list(chunks), vectors, background=True)
+
+    async def commit(self, collection: Collection, entries: Sequence[Entry]) -> None:
+        """Write what was staged and the rows of its files."""
+        await self._call(self._writing, "commit", collection.id, list(entries), background=True)
+
+    async def discard(self, collection: Collection) -> None:
+        """Forget what was staged; a process that is gone has forgotten already."""
+        if self._writing.alive:
+            await self._call(self._writing, "discard", collection.id)
+
+    async def forget(self, collection: Collection, paths: Sequence[str]) -> None:
+        """Take files out; the next sweep deletes their chunks."""
+        await self._call(self._writing, "forget", collection.id, list(paths), background=True)
+
+    async def words(self, collection: Collection) -> None:
+        """Make the full-text index anew, for the collection's language."""
+        await self._call(self._writing, "words", collection.id)
+
+    async def sweep(self, collection: Collection, *, background: bool = True) -> AsyncGenerator[str, None]:
+        """Bring the collection into order, saying what is being done."""
+        await self._ready(self._writing)
+        exact_up_to = self._host.config(RagSettings).exact_up_to
+        async with aclosing(self._writing.stream("sweep", collection.id, exact_up_to, background=background)) as steps:
+            async for step in steps:
+                yield step
+
+    async def verify(self, collection: Collection, *, tune: bool) -> AsyncGenerator[Check, None]:
+        """Look whether all is well; see `verifying.verify`."""
+        await self._ready(self._writing)
+        async with aclosing(self._writing.stream("verify", collection.id, tune)) as checks:
+            async for check in checks:
+                yield check
+
+    async def search(
+        self, collection: Collection, text: str, vector: Sequence[float], limit: int, weight: float
+    ) -> Found:
+        """The best chunks for a query: its text and its unit vector; see `searching.search`."""
+        from array import array
+
+        data = array("f", vector).tobytes()
+        found: Found = await self._call(self._searching, "search", collection.id, text, data, limit, weight)
+        return found
+
+    async def around(self, collection: Collection, hit: Hit, reach: int) -> list[Hit]:
+        """The hit's chunk with up to `reach` chunks before and after it in the same file, in order."""
+        first, last = hit.ordinal - reach, hit.ordinal + reach
+        found: list[Hit] = await self._call(self._searching, "around", collection.id, hit.digest, first, last)
+        return found
+
+    async def rest(self) -> None:
+        """Give back the memory of the writing process, once there is nothing left to write."""
+        await self._writing.rest()
+
+    async def close(self) -> None:
+        """End both processes."""
+        await self._writing.close()
+        await self._searching.close()
+
+    async def _call(self, worker: Worker, method: str, *arguments: Any, background: bool = False) -> Any:
+        await self._ready(worker)
+        return await worker.call(method, *arguments, background=background)
+
+    async def _ready(self, worker: Worker) -> None:
+        """Open the database in this process unless a living one has it open."""
+        from importlib.util import find_spec
+
+        if find_spec(LIBRARY) is None:
+            raise EngineError("lancedb is not installed; pip install 'chatapp[rag]' would.")
+        await worker.start()
+        if self._opened.get(worker) == worker.starts:
+            return
+        settings = self._host.config(RagSettings)
+        self._check_allowed(settings)
+        key = os.environ.get(settings.key_variable, "")
+        await worker.call("open", self.uri, settings.storage_options, key, settings.host)
+        self._opened[worker] = worker.starts
+
+    def _check_allowed(self, settings: RagSettings) -> None:
+        if not self.uri.startswith(REMOTE):
+            Path(self.uri).parent.mkdir(parents=True, exist_ok=True)
+            return
+        endpoint = settings.host or next(
+            (value for name, value in settings.storage_options.items() if "endpoint" in name), ""
+        )
+        if self._host.offline and urlsplit(endpoint).hostname not in LOOPBACK:
+            raise OfflineError(f"The index at {self.uri} is on another machine and the application is offline.")
