@@ -74,8 +74,8 @@ class Indexer:
     async def _remember(self) -> None:
         """Learn what the collection holds."""
         self._held = {entry.path: entry for entry in await self._store.entries(self.collection)}
-        digests = {entry.digest for entry in self._held.values() if entry.digest}
-        self._chunks = await self._store.present(self.collection, sorted(digests))
+        # Also those that no file holds any longer: a file that was taken out may come back.
+        self._chunks = await self._store.present(self.collection)
 
     async def _bring_in(self, found: Sequence[Found]) -> AsyncGenerator[Progress, None]:
         todo = [each for each in found if not self._is_unchanged(each)]

@@ -127,7 +127,9 @@ def _zipped(data: bytes, end: str) -> str:
             media = archive.read("mimetype").decode("ascii", "replace").strip() if "mimetype" in names else ""
             manifest = archive.read("META-INF/manifest.xml") if "META-INF/manifest.xml" in names else b""
     except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
-        raise Unreadable(f"is damaged or cut off: it does not open as a {what}") from error
+        raise Unreadable(
+            f"is damaged or cut off: it does not open as {'an' if what[0] in 'eO' else 'a'} {what}"
+        ) from error
     if b"encryption-data" in manifest:
         raise Unreadable("needs a password: save a copy without one")
     for kind, (known, _) in DOCUMENTS.items():

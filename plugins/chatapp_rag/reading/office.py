@@ -6,21 +6,16 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from chatapp_rag.documents import Document
-from chatapp_rag.reading.decoding import decoded
 from chatapp_rag.reading.kinds import DOCUMENTS, Unreadable
 from chatapp_rag.reading.paged import joined, pages_of
+from chatapp_rag.reading.webpage import prepared
 
 if TYPE_CHECKING:
     from kreuzberg import ExtractionConfig, ExtractionResult
 
 SCANNED = "has no text layer: its pages are pictures; run OCR on it first, e.g. ocrmypdf"
-_CHARSET = re.compile(
-    rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]+)|<\?xml[^>]{0,200}?encoding=[\"']([\w.:-]+)", re.I
-)
-# kreuzberg writes what stands in the head before the text; drawings become text by their source.
-_HEAD = re.compile(r"<title\b.*?</title\s*>|<svg\b.*?</svg\s*>|<meta\b[^>]*>|<link\b[^>]*>|<\?xml[^>]*>", re.I | re.S)
-_TITLE = re.compile(r"<title\b[^>]*>(.*?)</title\s*>", re.I | re.S)
-_TARGET = r"\((?:[^()\s]|\([^()]*\))*(?:\s+\"[^\"\n]*\")?\)"
+# Only what looks like an address: brackets and parentheses follow each other in formulas and programs as well.
+_TARGET = r"\((?=[^()\s]*[/#:.?])(?:[^()\s]|\([^()]*\))*(?:\s+\"[^\"\n]*\")?\)"
 _PICTURE = re.compile(rf"!\[([^\]\n]*)\]{_TARGET}")
 _LINK = re.compile(rf"(?<!!)\[((?:[^\[\]\n]|\[[^\[\]\n]*\])*)\]{_TARGET}")
 # Columns as wide as their longest cell are mostly filling.
@@ -35,7 +30,7 @@ def read_office(data: bytes, kind: str) -> Document:
     media, what = DOCUMENTS[kind]
     title = ""
     if kind == "html":
-        title, data = _page(data)
+        title, data = prepared(data)
     result = _extracted(data, media, what)
     if kind == "pdf":
         document = _paged(result)
@@ -55,16 +50,6 @@ def _paged(result: ExtractionResult) -> Document:
         return Document(result.content, "markdown")
     text, offsets = joined([page.replace("\0", "") for page in pages])
     return Document(text, "markdown", pages=offsets)
-
-
-def _page(data: bytes) -> tuple[str, bytes]:
-    """A web page's title, and the page in UTF-8 without its head."""
-    import html
-
-    stated = _CHARSET.search(data[:4096])
-    text = decoded(data, (stated[1] or stated[2]).decode("ascii") if stated else "")
-    found = _TITLE.search(text)
-    return " ".join(html.unescape(found[1]).split()) if found else "", _HEAD.sub("", text).encode("utf-8", "replace")
 
 
 def _extracted(data: bytes, media: str, what: str) -> ExtractionResult:
@@ -95,7 +80,7 @@ def _config() -> ExtractionConfig:
         html_options={
             "extract_metadata": False,
             "preprocessing": {
-                "enabled": True, "preset": "aggressive", "remove_navigation": True, "remove_forms": True,
+                "enabled": True, "preset": "standard", "remove_navigation": True, "remove_forms": False,
             },
         },
     )  # fmt: skip

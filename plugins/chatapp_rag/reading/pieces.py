@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 BLOCK: Final = 16_000
@@ -29,6 +31,14 @@ def blocks(text: str, start: int, end: int, size: int = BLOCK) -> Iterator[tuple
         start = stop
     if start < end:
         yield start, end
+
+
+def code_blocks(text: str) -> Iterator[tuple[int, int]]:
+    """A program in parts as `blocks` makes, cut where a line that is not indented follows a blank one if it can be."""
+    places = [0, *(match.end() for match in re.finditer(r"\n\n(?=\S)", text)), len(text)]
+    spans = list(pairwise(places))
+    for start, end, _ in packed(spans, [end - start for start, end in spans], BLOCK):
+        yield from blocks(text, start, end)
 
 
 def cut_at(start: int, end: int, places: Sequence[int]) -> Iterator[tuple[int, int]]:

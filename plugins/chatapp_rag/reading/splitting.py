@@ -13,7 +13,7 @@ from chatapp_rag.documents import Chunk, Document
 from chatapp_rag.reading.definitions import definitions, grammar
 from chatapp_rag.reading.measuring import LONGEST_TOKEN, Ruler
 from chatapp_rag.reading.outline import Section, Table, sections, tables
-from chatapp_rag.reading.pieces import Piece, Places, blocks, cut_at, packed
+from chatapp_rag.reading.pieces import Piece, Places, blocks, code_blocks, cut_at, packed
 from chatapp_rag.reading.texts import records
 
 if TYPE_CHECKING:
@@ -213,7 +213,11 @@ class _Splitting:
         outline = definitions(self._text, known)
         # Room for the heading is kept before it is known what it will be.
         splitter = CodeSplitter.from_callback(known, self._ruler.size, self._room * 3 // 4)
-        spans = ((start, start + len(text)) for start, text in splitter.chunk_indices(self._text))
+        spans = (
+            (first + start, first + start + len(text))
+            for first, last in code_blocks(self._text)
+            for start, text in splitter.chunk_indices(self._text[first:last])
+        )
         for start, end in self._joined(spans):
             first = start + _indent(self._text[start:end])
             inside = [each.label for each in outline if each.start <= first and end <= each.end]

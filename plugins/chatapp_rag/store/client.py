@@ -70,9 +70,9 @@ class Store:
         found: Stats = await self._call(self._searching, "stats", collection.id)
         return found
 
-    async def present(self, collection: Collection, digests: Sequence[str]) -> dict[str, int]:
-        """How many chunks are stored for each digest; those that have none are left out."""
-        held: dict[str, int] = await self._call(self._writing, "present", collection.id, list(digests), background=True)
+    async def present(self, collection: Collection) -> dict[str, int]:
+        """How many chunks are stored for each digest."""
+        held: dict[str, int] = await self._call(self._writing, "present", collection.id, background=True)
         return held
 
     async def stage(

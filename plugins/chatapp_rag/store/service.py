@@ -61,10 +61,9 @@ class Service:
         reasons = tuple((entry.path, entry.reason) for entry in entries if entry.reason)
         return Stats(len(entries) - len(reasons), len(reasons), chunks.count_rows(), size_of(chunks), reasons)
 
-    def present(self, job: Job, identity: str, digests: Sequence[str]) -> dict[str, int]:
-        """How many chunks are stored for each of these digests, those without left out."""
-        held = self._counts(identity)
-        return {digest: held[digest] for digest in digests if digest in held}
+    def present(self, job: Job, identity: str) -> dict[str, int]:
+        """How many chunks are stored for each digest."""
+        return dict(self._counts(identity))
 
     def stage(self, job: Job, identity: str, digest: str, first: int, chunks: Sequence[Chunk], vectors: bytes) -> None:
         """Hold chunks of a file, `first` the ordinal of the first, until `commit` writes whole files."""
