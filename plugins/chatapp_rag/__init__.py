@@ -60,11 +60,11 @@ def transform_stream(stream: AsyncIterator[Event], turn: Turn) -> AsyncIterator[
 
 
 @hookimpl
-def turn_finished(turn: Turn) -> None:
-    """Keep what was sent: the next question may have to be rewritten behind it."""
-    from chatapp_rag.answering import remember_sent
+async def turn_finished(turn: Turn) -> None:
+    """Keep what was sent: the next question may have to be rewritten behind it. A stopped answer gets its sources."""
+    from chatapp_rag.answering import conclude
 
-    remember_sent(turn)
+    await conclude(turn)
 
 
 @hookimpl

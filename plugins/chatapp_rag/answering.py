@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from chatapp import Block, ChatappError, Event, Finished, Message, Session, Source, TextDelta, Turn
 from chatapp_rag.attributing import attributed
-from chatapp_rag.citing import cited
+from chatapp_rag.citing import Scanner, cited
 from chatapp_rag.collection import Collection
 from chatapp_rag.following import is_small_talk, leans, self_contained
 from chatapp_rag.library import Library, library, show_on
@@ -95,10 +95,26 @@ def given(turn: Turn) -> Sequence[Passage]:
     return search.found.passages
 
 
-def remember_sent(turn: Turn) -> None:
-    """Keep what the engine was sent in this turn."""
+async def conclude(turn: Turn) -> None:
+    """Keep what the engine was sent in this turn, and give an answer that was stopped the sources it cites."""
     if turn.request is not None and turn.notes.get(NOTES) is not None:
         _sent[turn.session] = turn.request.messages
+    if turn.finished is not None and turn.finished.reason == "stopped" and turn.answers and given(turn):
+        await _source_stopped(turn)
+
+
+async def _source_stopped(turn: Turn) -> None:
+    # Closing a stream ends it at once: there is no chance to tell the sources after the text.
+    message = turn.answers[-1]
+    told = [part.number for part in message.parts if isinstance(part, Source)]
+    scanner = Scanner(range(1, len(given(turn)) + 1))
+    scanner.feed(message.text)
+    scanner.flush()
+    sources = [given(turn)[number - 1].source(number) for number in scanner.cited if number not in told]
+    if sources:
+        turn.answers[-1] = replace(message, parts=(*message.parts, *sources))
+        turn.session.conversation.update(turn.answers[-1])
+        await turn.session.save()
 
 
 async def answer(stream: AsyncIterator[Event], turn: Turn) -> AsyncIterator[Event]:

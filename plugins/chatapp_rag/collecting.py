@@ -157,7 +157,7 @@ async def verify(
     chosen = await shelf.find(collection)
     rows = []
     yield Progress(f"Checking {chosen.name}")
-    async with aclosing(shelf.store.verify(chosen, tune=True)) as checks:
+    async with shelf.store.writing(), aclosing(shelf.store.verify(chosen, tune=True)) as checks:
         async for check in checks:
             yield Progress(f"Checking {chosen.name}: {check.name}")
             rows.append((check.name, "well" if check.good else "WRONG", check.said))

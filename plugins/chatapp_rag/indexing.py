@@ -53,6 +53,11 @@ class Indexer:
         were not committed yet; the next run does those.
         """
         await self._remember()
+        async with self._store.writing(), aclosing(self._run(paths, largest)) as news:
+            async for progress in news:
+                yield progress
+
+    async def _run(self, paths: Sequence[Path], largest: int) -> AsyncGenerator[Progress, None]:
         found: list[Found] = []
         skipped: list[Skipped] = []
         async for progress in _look(paths, largest, found, skipped):
@@ -67,7 +72,7 @@ class Indexer:
     async def take(self, files: Sequence[Found]) -> AsyncGenerator[Progress, None]:
         """Index just these files, wherever the reader has them from; nothing else in the collection changes."""
         await self._remember()
-        async with aclosing(self._bring_in(files)) as news:
+        async with self._store.writing(), aclosing(self._bring_in(files)) as news:
             async for progress in news:
                 yield progress
 

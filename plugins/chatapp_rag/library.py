@@ -27,7 +27,6 @@ class Library:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.store = Store(host)
-        self.updates = 0
         self.reader = FileReader(host.workers.add("document reader", READER))
 
     @property
@@ -90,7 +89,8 @@ class Library:
     async def relearn(self, collection: Collection, language: str) -> Collection:
         """The collection with its words indexed for another language (ISO 639-1)."""
         changed = await self.store.change(collection, language=language)
-        await self.store.words(changed)
+        async with self.store.writing():
+            await self.store.words(changed)
         return changed
 
     def lock(self, collection: Collection) -> FileLock:
@@ -98,12 +98,6 @@ class Library:
         folder = self.host.paths.data / "rag-locks"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return FileLock(folder / f"{collection.id}.lock")
-
-    async def rest(self) -> None:
-        """Give back the memory of the processes that read and write, unless an update is under way."""
-        if not self.updates:
-            await self.store.rest()
-            await self.reader.rest()
 
     async def close(self) -> None:
         """End the child processes."""

@@ -23,7 +23,6 @@ async def update(
     lock = library.lock(collection)
     if not lock.try_acquire():
         raise UsageError(f"The collection {collection.name!r} is being written by another process; wait for it.")
-    library.updates += 1
     try:
         # The roots first: after a kill, `rag add` without paths goes on with them.
         collection = await library.store.change(collection, roots=_outermost(collection.roots, paths))
@@ -37,8 +36,7 @@ async def update(
         yield indexer.outcome
     finally:
         lock.release()
-        library.updates -= 1
-        await library.rest()
+        await library.reader.rest()
 
 
 def _outermost(roots: Sequence[str], paths: Sequence[Path]) -> tuple[str, ...]:

@@ -59,11 +59,11 @@ def _counted(text: str) -> list[float]:
     return [value / length for value in row]
 
 
-class _Bags:
+class Bags:
     """The plugin that offers it."""
 
-    def __init__(self, embedder: BagEmbedder) -> None:
-        self._embedder = embedder
+    def __init__(self, embedder: BagEmbedder | None = None) -> None:
+        self._embedder = embedder or BagEmbedder()
 
     @hookimpl
     def engines(self) -> Iterable[EngineSpec]:
@@ -82,7 +82,7 @@ async def documents(
     """A started session with the documents plugin; `rag` are values of its settings."""
     host = make_host(folder / "home", RecordingUI(), scripted=engine, rag=rag)
     host.add("chatapp", commands)
-    host.add("bags", _Bags(embedder or BagEmbedder()))
+    host.add("bags", Bags(embedder))
     host.add("rag", chatapp_rag)
     await host.startup()
     try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from pathlib import Path
 
-from chatapp import EngineError, Finished, Session, Source
+from chatapp import EngineError, Finished, Session, Source, TextDelta
 from chatapp.testing import script, sent_texts
 from chatapp_rag.prompting import NOT_FOUND
 from tests.plugins.rag_support import BagEmbedder, documents, run, written
@@ -183,3 +184,16 @@ async def test_what_is_on_is_shown(tmp_path: Path) -> None:
         assert "3 files" in await run(session, "/rag")
         await run(session, "/rag off")
         assert "documents" not in session.status
+
+
+async def test_an_answer_that_is_stopped_keeps_its_sources(tmp_path: Path) -> None:
+    async with documents(tmp_path) as session:
+        await with_files(session, tmp_path / "docs")
+        script(session).says("Through Lisbon [1]. And then it goes on and on.")
+        async with aclosing(session.send("Through what does the river Tagus flow?")) as events:
+            async for event in events:
+                if isinstance(event, TextDelta) and "goes" in event.text:
+                    break
+        text, cited = answer(session)
+        assert text.startswith("Through Lisbon [1].")
+        assert [Path(source.uri).name for source in cited] == ["rivers.md"]

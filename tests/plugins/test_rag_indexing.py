@@ -30,7 +30,7 @@ async def texts(session: object, name: str = "") -> list[str]:
     hits = [
         hit.text
         for entry in await library.store.entries(found)
-        for hit in await library.store._call(library.store._searching, "around", found.id, entry.digest, 0, 10_000)
+        for hit in await library.store._call(library.store._reading, "around", found.id, entry.digest, 0, 10_000)
     ]
     return sorted(hits)
 

@@ -99,6 +99,13 @@ def test_a_web_page_loses_menus_and_keeps_headings(encoding: str) -> None:
     assert [each for each in ("menu", "hidden", "color", "drawn", "x.example") if each in document.text] == []
 
 
+def test_what_only_looks_like_a_menu_stays() -> None:
+    page = """<!doctype html><form><ul class="top menu"><li>Home<ul><li>Sub</ul></ul><h1>Menu</h1>
+    <div class="menu"><p>Soup</p></div><aside>Note</aside><p>f[0](x) and <a href="#n">[1]</a></p>
+    <div role="navigation">never closed <p>Fish</p></form>"""
+    assert text_of("a.html", page.encode()) == "# Menu Soup Note f[0](x) and [1] never closed Fish"
+
+
 def test_the_content_decides_where_the_ending_is_wrong() -> None:
     assert "Line one." in text_of("a.txt", pdf([[(72, 700, 11, "Line one.")]]))
     assert read_bytes("a.pdf", PAGE.encode("iso-8859-1")).title == "Café & bar"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -79,10 +80,10 @@ def prose(sentences: int, seed: int) -> str:
 def markdown(seed: int) -> str:
     """A document with headings, lists, code, tables and long stretches."""
     chance = random.Random(seed)
-    parts = [
+    parts: list[Callable[[], str]] = [
         lambda: f"{'#' * chance.randint(1, 6)} {' '.join(chance.choices(WORDS, k=chance.randint(1, 40)))}",
         lambda: f"A title of two words\n{chance.choice('=-') * 5}",
-        lambda: prose(chance.randint(1, 20), chance.random().__hash__()),
+        lambda: prose(chance.randint(1, 20), chance.randint(0, 10_000)),
         lambda: "```python\n# no heading\n\nx = 1\n```",
         lambda: "| a | b |\n| --- | --- |\n" + "\n".join(f"| {row} | {prose(1, row).strip()} |" for row in range(20)),
         lambda: "- " + "\n- ".join(chance.choices(WORDS, k=9)),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,16 +24,17 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Store:
-    """The index of one host. Searches have a process of their own beside the one that writes, so that none waits.
+    """The index of one host, in one process; while that writes, searches have a second one, so that none waits.
 
     All methods raise EngineError when the store cannot be opened or the process died; the next use starts afresh.
     """
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._searching = host.workers.add("document search", TARGET, ENVIRONMENT)
         self._writing = host.workers.add("document index", TARGET, ENVIRONMENT)
+        self._searching = host.workers.add("document search", TARGET, ENVIRONMENT)
         self._opened: dict[Worker, int] = {}
+        self._writers = 0
 
     @property
     def uri(self) -> str:
@@ -42,7 +43,7 @@ class Store:
 
     async def collections(self, *, removed: bool = False) -> list[Collection]:
         """The collections, oldest first; with `removed` those that can be restored instead."""
-        every: list[Collection] = await self._call(self._searching, "collections")
+        every: list[Collection] = await self._call(self._reading, "collections")
         return [each for each in every if (each.removed is not None) is removed]
 
     async def create(self, name: str, model: str, asked: str, dimensions: int) -> Collection:
@@ -61,13 +62,14 @@ class Store:
 
     async def entries(self, collection: Collection) -> list[Entry]:
         """Every file of the collection."""
-        await self._ready(self._searching)
-        async with aclosing(self._searching.stream("entries", collection.id)) as parts:
+        worker = self._reading
+        await self._ready(worker)
+        async with aclosing(worker.stream("entries", collection.id)) as parts:
             return [entry async for part in parts for entry in part]
 
     async def stats(self, collection: Collection) -> Stats:
         """How much it holds."""
-        found: Stats = await self._call(self._searching, "stats", collection.id)
+        found: Stats = await self._call(self._reading, "stats", collection.id)
         return found
 
     async def present(self, collection: Collection) -> dict[str, int]:
@@ -120,18 +122,30 @@ class Store:
         from array import array
 
         data = array("f", vector).tobytes()
-        found: Found = await self._call(self._searching, "search", collection.id, text, data, limit, weight)
+        found: Found = await self._call(self._reading, "search", collection.id, text, data, limit, weight)
         return found
 
     async def around(self, collection: Collection, hit: Hit, reach: int) -> list[Hit]:
         """The hit's chunk with up to `reach` chunks before and after it in the same file, in order."""
         first, last = hit.ordinal - reach, hit.ordinal + reach
-        found: list[Hit] = await self._call(self._searching, "around", collection.id, hit.digest, first, last)
+        found: list[Hit] = await self._call(self._reading, "around", collection.id, hit.digest, first, last)
         return found
 
-    async def rest(self) -> None:
-        """Give back the memory of the writing process, once there is nothing left to write."""
-        await self._writing.rest()
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[None]:
+        """Around work that writes or takes long: what is asked meanwhile goes to the second process."""
+        self._writers += 1
+        try:
+            yield
+        finally:
+            self._writers -= 1
+            if not self._writers and self._searching.alive:
+                # One process is enough again, and the one that wrote has grown.
+                await self._writing.rest()
+
+    @property
+    def _reading(self) -> Worker:
+        return self._searching if self._writers or self._searching.alive else self._writing
 
     async def close(self) -> None:
         """End both processes."""
