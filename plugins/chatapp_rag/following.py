@@ -15,29 +15,39 @@ BARE = 4
 """Questions of so few words lean on it nearly always."""
 REWRITTEN = 60
 """Words beyond which a rewriting is none."""
-LEANING = frozenset(
+LEANING = {
+    "en": "it its he him his she her hers they them their theirs this that these those one ones same former latter",
+    "pt": "ele ela eles elas dele dela deles delas isso isto esse essa esses essas este esta aquele aquela lhe seu sua",
+    "es": "él ella ellos ellas ello eso esto ese esa esos esas este esta estos estas su sus",
+    "fr": "il elle ils elles lui leur leurs cela ça cet cette ces celui celle son sa ses",
+    "de": "er sie es ihm ihn ihr ihre ihnen sein seine dies diese dieser dieses davon dazu damit darin dabei dort",
+    "it": "lei lui loro esso essa questo questa quello quella suo sua suoi sue",
+}
+"""By language, words that stand for something said before."""
+TELLING = {
+    "en": "who what when where which how why is are was were did does do has have can the of in to",
+    "pt": "quem que quando onde qual quais quanto quantos quantas como é são foi foram está tem o os a as do da no em",
+    "es": "quién qué cuándo dónde cuál cuáles cuánto cuántos cómo es son fue fueron está tiene el la los las del en",
+    "fr": "qui que quand où quel quelle quels combien comment pourquoi est sont a fut le la les du des et en dans",
+    "de": "wer was wann wo welche welcher wie warum ist sind war waren hat wurde der die das den im und von",
+    "it": "chi che quando dove quale quali quanto quanti come perché è sono era ha il lo la gli del della di nel",
+}
+"""By language, words that tell it: what is a pronoun in one ("es", "il", "das") is an article or a verb in another."""
+BEGINNING = frozenset(re.findall(r"\w+", "and but or so then e mas ou então y pero et mais und aber oder ma"))
+ABOUT = re.compile(r"(what|how) about\b|why\b|warum\b|pourquoi\b|por que\b|por qué\b|perché\b")
+SMALL_TALK = frozenset(
     re.findall(
         r"\w+",
         """
-        it its he him his she her hers they them their theirs this that these those there one ones same former latter
-        else other others also then
-        ele ela eles elas dele dela deles delas isso isto esse essa esses essas este esta aquele aquela lhe mesmo mesma
-        él ella ellos ellas ello eso esto ese esa estos estas su sus lo
-        il elle ils elles lui leur leurs ce cela ça cette ces son sa ses
-        er sie es ihm ihn ihr ihre ihnen sein seine das dies diese dieser dieses davon dazu damit darin
-        lei lui loro esso essa questo questa quello quella suo sua
+        hi hello hey there thank thanks you so a lot very much ok okay great good fine nice cool perfect morning evening
+        afternoon night bye goodbye yes no please well done welcome olá ola oi obrigado obrigada muito bom boa dia tarde
+        noite tchau sim não hola gracias muchas vale adiós buenos buenas días tardes noches salut bonjour bonsoir merci
+        beaucoup oui non hallo danke vielen dank schön tschüss guten tag abend ja nein ciao grazie mille buongiorno
+        buonasera sì
         """,
     )
 )
-"""Pronouns and the like (English, Portuguese, Spanish, French, German, Italian)."""
-BEGINNING = frozenset(
-    re.findall(r"\w+", "and but or so then what how why e mas ou então y pero o et mais und aber oder ma")
-)
-SMALL_TALK = re.compile(
-    r"(hi|hello|hey|thanks?( you)?( a lot| very much)?|ok(ay)?|great|good|fine|bye|yes|no|please|ol[áa]|oi|obrigad[oa]|"
-    r"tchau|sim|não|hola|gracias|vale|adiós|salut|bonjour|merci|hallo|danke|tschüss|ciao|grazie)",
-    re.IGNORECASE,
-)
+"""A message of these words alone asks for nothing."""
 ASK = (
     "Before you answer my next message: rewrite it as one complete question that can be understood without our "
     "conversation, in its own language, with names instead of pronouns. Write only that question.\nNext message: {text}"
@@ -47,7 +57,7 @@ ASK = (
 def is_small_talk(text: str) -> bool:
     """Whether there is nothing to look up in it: a greeting, thanks, no letters at all."""
     words = re.findall(r"[^\W\d_]+", text)
-    return not re.search(r"\w", text) or (bool(words) and bool(SMALL_TALK.fullmatch(" ".join(words))))
+    return not re.search(r"\w", text) or (bool(words) and SMALL_TALK.issuperset(word.lower() for word in words))
 
 
 def leans(text: str) -> bool:
@@ -55,7 +65,15 @@ def leans(text: str) -> bool:
     words = re.findall(r"\w+", text.lower())
     if not words or len(words) > LONGEST:
         return False
-    return len(words) <= BARE or words[0] in BEGINNING or any(word in LEANING for word in words)
+    begins = words[0] in BEGINNING or ABOUT.match(" ".join(words))
+    return len(words) <= BARE or bool(begins) or not _pronouns(words).isdisjoint(words)
+
+
+def _pronouns(words: Sequence[str]) -> set[str]:
+    """The pronouns of the language that most of the words tell; of each such language when there are several."""
+    hits = {language: sum(word in telling.split() for word in words) for language, telling in TELLING.items()}
+    most = max(hits.values())
+    return {word for language, count in hits.items() if count == most for word in LEANING[language].split()}
 
 
 async def self_contained(session: Session, engine: Engine, text: str, before: Sequence[Message]) -> str:

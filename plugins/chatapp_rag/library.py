@@ -16,6 +16,8 @@ from chatapp_rag.reading.client import TARGET as READER
 from chatapp_rag.reading.client import FileReader
 from chatapp_rag.store.client import Store
 
+READ_SECONDS = 600.0
+"""How long one file may take: the largest text there may be takes a few minutes to split."""
 ON = "rag.on"
 """In the conversation's values: the id of the collection that is on."""
 _libraries: WeakKeyDictionary[Host, Library] = WeakKeyDictionary()
@@ -27,7 +29,7 @@ class Library:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.store = Store(host)
-        self.reader = FileReader(host.workers.add("document reader", READER))
+        self.reader = FileReader(host.workers.add("document reader", READER), READ_SECONDS)
 
     @property
     def settings(self) -> RagSettings:

@@ -43,4 +43,4 @@ class RagSettings(BaseModel):
         200_000, ge=0, description="Up to so many chunks every vector is compared; above, an index is built and its "
         "recall measured."
     )  # fmt: skip
-    largest: int = Field(100_000_000, ge=1, description="Files larger than this many bytes are left out.")
+    largest: int = Field(50_000_000, ge=1, description="Files larger than this many bytes are left out.")

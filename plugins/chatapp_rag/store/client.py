@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from chatapp import EngineError, Host, OfflineError, Worker
+from chatapp import EngineError, Host, OfflineError, Worker, WorkerDied, WorkerError
 from chatapp_rag.collection import Collection, Entry, Found, Hit, Stats
 from chatapp_rag.documents import Chunk
 from chatapp_rag.options import RagSettings
+from chatapp_rag.store.database import brief
 from chatapp_rag.store.verifying import Check
 
 TARGET = "chatapp_rag.store.service:Service"
 LIBRARY = "lancedb"
 ENVIRONMENT = {"LANCE_LOG": "error"}
 """LanceDB warns at each query of what later versions will change."""
-REMOTE = ("s3://", "gs://", "az://", "db://")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -38,8 +38,10 @@ class Store:
 
     @property
     def uri(self) -> str:
-        """Where the index is."""
-        return self._host.config(RagSettings).uri or str(self._host.paths.data / "rag")
+        """Where the index is: a URI with ``://``, or the absolute path of a folder."""
+        uri = self._host.config(RagSettings).uri
+        # A relative folder must not become another one with each working directory.
+        return uri if "://" in uri else str(self._host.paths.data / Path(uri or "rag").expanduser())
 
     async def collections(self, *, removed: bool = False) -> list[Collection]:
         """The collections, oldest first; with `removed` those that can be restored instead."""
@@ -62,9 +64,7 @@ class Store:
 
     async def entries(self, collection: Collection) -> list[Entry]:
         """Every file of the collection."""
-        worker = self._reading
-        await self._ready(worker)
-        async with aclosing(worker.stream("entries", collection.id)) as parts:
+        async with aclosing(self._stream(self._reading, "entries", collection.id)) as parts:
             return [entry async for part in parts for entry in part]
 
     async def stats(self, collection: Collection) -> Stats:
@@ -102,16 +102,15 @@ class Store:
 
     async def sweep(self, collection: Collection, *, background: bool = True) -> AsyncGenerator[str, None]:
         """Bring the collection into order, saying what is being done."""
-        await self._ready(self._writing)
         exact_up_to = self._host.config(RagSettings).exact_up_to
-        async with aclosing(self._writing.stream("sweep", collection.id, exact_up_to, background=background)) as steps:
+        made = self._stream(self._writing, "sweep", collection.id, exact_up_to, background=background)
+        async with aclosing(made) as steps:
             async for step in steps:
                 yield step
 
     async def verify(self, collection: Collection, *, tune: bool) -> AsyncGenerator[Check, None]:
         """Look whether all is well; see `verifying.verify`."""
-        await self._ready(self._writing)
-        async with aclosing(self._writing.stream("verify", collection.id, tune)) as checks:
+        async with aclosing(self._stream(self._writing, "verify", collection.id, tune)) as checks:
             async for check in checks:
                 yield check
 
@@ -153,8 +152,32 @@ class Store:
         await self._searching.close()
 
     async def _call(self, worker: Worker, method: str, *arguments: Any, background: bool = False) -> Any:
-        await self._ready(worker)
-        return await worker.call(method, *arguments, background=background)
+        with self._in_one_sentence():
+            await self._ready(worker)
+            return await worker.call(method, *arguments, background=background)
+
+    async def _stream(
+        self, worker: Worker, method: str, *arguments: Any, background: bool = False
+    ) -> AsyncGenerator[Any, None]:
+        with self._in_one_sentence():
+            await self._ready(worker)
+            async with aclosing(worker.stream(method, *arguments, background=background)) as items:
+                async for item in items:
+                    yield item
+
+    @contextmanager
+    def _in_one_sentence(self) -> Iterator[None]:
+        """What LanceDB raises in the child is a chain of places in its source."""
+        try:
+            yield
+        except WorkerDied:
+            raise
+        except WorkerError as error:
+            local = "://" not in self.uri
+            advice = "delete that folder and add your documents again" if local else "check the address and the keys"
+            raise EngineError(
+                f"The document store at {self.uri} failed: {brief(error)}; where that stays so, {advice}."
+            ) from error
 
     async def _ready(self, worker: Worker) -> None:
         """Open the database in this process unless a living one has it open."""
@@ -172,11 +195,10 @@ class Store:
         self._opened[worker] = worker.starts
 
     def _check_allowed(self, settings: RagSettings) -> None:
-        if not self.uri.startswith(REMOTE):
-            Path(self.uri).parent.mkdir(parents=True, exist_ok=True)
+        if "://" not in self.uri or self.uri.startswith("file://"):
             return
         endpoint = settings.host or next(
-            (value for name, value in settings.storage_options.items() if "endpoint" in name), ""
+            (value for name, value in settings.storage_options.items() if "endpoint" in name.lower()), ""
         )
         if self._host.offline and urlsplit(endpoint).hostname not in LOOPBACK:
             raise OfflineError(f"The index at {self.uri} is on another machine and the application is offline.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,8 @@ from chatapp_rag.store import schema
 
 SLICE = 500
 """Most values in one SQL list: longer ones make the planner slow."""
+CLASSES = re.compile(r"^(?:(?:\w+Error|lance error|LanceError\(\w+\)|External error): |\[Errno \d+\] )*")
+"""What stands before the message of a LanceDB error."""
 
 
 def connect(uri: str, options: Mapping[str, str], key: str, host: str) -> Any:
@@ -31,21 +34,21 @@ def connect(uri: str, options: Mapping[str, str], key: str, host: str) -> Any:
         fresh |= {"api_key": key, "host_override": host or None}
     elif "://" in uri:
         fresh |= {"storage_options": dict(options)}
-    else:
-        Path(uri).mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
+        if "://" not in uri:
+            Path(uri).mkdir(parents=True, exist_ok=True)
         opened = lancedb.connect(uri, **fresh)
         opened.table_names(limit=1)
     except Exception as error:
         # The library raises whatever its storage layer raises.
-        raise EngineError(f"The document store at {uri} cannot be opened: {brief(error)}") from error
+        raise EngineError(f"The document store at {uri} cannot be opened: {brief(error)}.") from error
     return opened
 
 
 def brief(error: Exception) -> str:
-    """The first sentence of a LanceDB error: the rest is a chain of places in its source."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text.split(", /")[0][:300].rstrip(".") + "."
+    """The first sentence of a LanceDB error without its full stop: the rest is a chain of places in its source."""
+    text = CLASSES.sub("", " ".join(str(error).split())) or type(error).__name__
+    return text.split(", /")[0][:300].rstrip(".")
 
 
 class Database:
@@ -127,7 +130,7 @@ class Database:
             try:
                 self._open[name] = self._connection.open_table(name)
             except (FileNotFoundError, ValueError) as error:
-                raise EngineError(f"The document store lacks a table of this collection: {brief(error)}") from error
+                raise EngineError(f"The document store lacks a table of this collection: {brief(error)}.") from error
         return self._open[name]
 
 

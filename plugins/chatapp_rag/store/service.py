@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -28,6 +29,8 @@ class Service:
 
     def open(self, job: Job, uri: str, options: Mapping[str, str], key: str, host: str) -> None:
         """Open the database; see `connect`."""
+        # Whatever this process writes is the user's alone, also below a folder that others may enter.
+        os.umask(0o077)
         self._database = Database(connect(uri, options, key, host))
 
     def collections(self, job: Job) -> list[Collection]:
