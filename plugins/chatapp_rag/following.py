@@ -29,8 +29,8 @@ TELLING = {
     "pt": "quem que quando onde qual quais quanto quantos quantas como é são foi foram está tem o os a as do da no em",
     "es": "quién qué cuándo dónde cuál cuáles cuánto cuántos cómo es son fue fueron está tiene el la los las del en",
     "fr": "qui que quand où quel quelle quels combien comment pourquoi est sont a fut le la les du des et en dans",
-    "de": "wer was wann wo welche welcher wie warum ist sind war waren hat wurde der die das den im und von",
-    "it": "chi che quando dove quale quali quanto quanti come perché è sono era ha il lo la gli del della di nel",
+    "de": "wer was wann wo welche welcher wie warum ist sind war waren hat wurde der die das den im in und von",
+    "it": "chi che quando dove quale quali quanto quanti come perché è sono era ha il lo la gli del della di in nel",
 }
 """By language, words that tell it: what is a pronoun in one ("es", "il", "das") is an article or a verb in another."""
 BEGINNING = frozenset(re.findall(r"\w+", "and but or so then e mas ou então y pero et mais und aber oder ma"))

@@ -255,3 +255,10 @@ def test_work_grows_with_the_text_and_no_faster(kind: str, unit: str) -> None:
 def test_a_tokenizer_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="No such file"):
         Ruler(str(tmp_path / "tokenizer.json"))
+
+
+def test_straight_quotes_are_no_place_to_cut() -> None:
+    sentences = [f"The reader's number {n} isn't the writer's \"own\" number." for n in range(40)]
+    chunks = split(Document(" ".join(sentences), "markdown"), Ruler(), 64)
+    assert len(chunks) > 5
+    assert all(chunk.text.startswith("The reader") and chunk.text.endswith("number.") for chunk in chunks)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SEPARATOR: Final = " > "
 SMALLEST: Final = 16
 """Tokens below which a capacity cannot be: a heading and a few words must fit."""
+_CURLED: Final = str.maketrans("'\"", "’”")
+"""The splitter takes straight quotes for borders of Markdown elements and would rather cut there than after a sentence."""
 _LARGEST_CODE: Final = 500_000
 
 
@@ -100,7 +102,8 @@ class _Splitting:
 
     def _split(self, kind: str, start: int, end: int, room: int) -> Iterator[tuple[int, int]]:
         for first, last in blocks(self._text, start, end):
-            for offset, text in self._splitter(kind, room).chunk_indices(self._text[first:last]):
+            block = self._text[first:last].translate(_CURLED)
+            for offset, text in self._splitter(kind, room).chunk_indices(block):
                 yield first + offset, first + offset + len(text)
 
     def _splitter(self, kind: str, room: int) -> Splitter:
