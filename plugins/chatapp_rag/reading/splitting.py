@@ -25,7 +25,7 @@ SEPARATOR: Final = " > "
 SMALLEST: Final = 16
 """Tokens below which a capacity cannot be: a heading and a few words must fit."""
 _CURLED: Final = str.maketrans("'\"", "’”")
-"""The splitter takes straight quotes for borders of Markdown elements and would rather cut there than after a sentence."""
+"""The splitter takes straight quotes for borders of Markdown elements, and cuts there rather than after a sentence."""
 _LARGEST_CODE: Final = 500_000
 
 
