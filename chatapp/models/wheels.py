@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import stat
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Iterator
@@ -97,10 +98,12 @@ def _command(requirement: str, folder: Path) -> list[str]:
 def _largest(folder: Path) -> int:
     """The size of the largest file below `folder`; files come and go while others work in it."""
     largest = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):
-            status = path.stat()
-            largest = max(largest, status.st_size) if stat.S_ISREG(status.st_mode) else largest
+    # os.walk passes over folders that are gone again; Path.rglob raises for them.
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                status = Path(parent, name).lstat()
+                largest = max(largest, status.st_size) if stat.S_ISREG(status.st_mode) else largest
     return largest
 
 

@@ -1,38 +1,71 @@
-"""Texts as vectors, to compare them by meaning: sentence-transformers in a child process of its own."""
+"""Texts as vectors, to compare them by meaning: sentence-transformers in a child process of its own, or a server."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from chatapp import Embedder, EngineConfig, EngineSpec, Event, Host, Progress, Report, Session, action, hookimpl
+from chatapp import (
+    Data,
+    Embedder,
+    EngineConfig,
+    EngineSpec,
+    Event,
+    Host,
+    Progress,
+    Report,
+    Reranker,
+    Session,
+    action,
+    hookimpl,
+    table,
+)
 
-# Nothing heavy here: the child process imports this package too.
+# Nothing heavy here: the child processes import this package too.
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
 @hookimpl
 def settings() -> type[BaseModel]:
-    """The model's folder, threads, batch."""
+    """The models, their folders, threads, batch, precision, and a server."""
     from chatapp_embeddings.options import EmbeddingsSettings
 
     return EmbeddingsSettings
 
 
-@action("embeddings pull")
-async def pull(session: Session) -> AsyncIterator[Event | str]:
-    """Fetch the embedding model now, so that texts can be compared without a network later."""
-    from chatapp_embeddings.fetching import model_folder
+def _known(session: Session, prefix: str) -> Iterable[str]:
+    from chatapp_embeddings.catalogue import CATALOGUE
 
+    return CATALOGUE
+
+
+@action("embeddings list")
+async def list_(session: Session) -> Data:
+    """List the models that embed and rerank, and which of them are on this machine and chosen."""
+    from chatapp_embeddings.listing import rows
+
+    columns = ("name", "work", "size", "licence", "languages", "tokens", "state")
+    return table("embeddings", columns, await asyncio.to_thread(rows, session.host))
+
+
+@action("embeddings pull")
+async def pull(
+    session: Session, name: Annotated[str, "A model of `embeddings list`; by default the settings' one", _known] = ""
+) -> AsyncIterator[Event | str]:
+    """Fetch an embedding model or a reranker now, so that it can be used without a network later."""
+    from chatapp_embeddings.fetching import ensure, named
+
+    chosen = named(session.host, name)
     news: asyncio.Queue[Progress | None] = asyncio.Queue()
-    fetching = asyncio.ensure_future(model_folder(session.host, news.put_nowait))
+    fetching = asyncio.ensure_future(ensure(session.host, chosen, news.put_nowait))
     fetching.add_done_callback(lambda _: news.put_nowait(None))
     try:
         while (progress := await news.get()) is not None:
             yield progress
-        yield f"The embedding model is in {await fetching}."
+        await fetching
+        yield f"The {'reranker' if chosen.reranks else 'embedding model'} is in {chosen.folder}."
     finally:
         fetching.cancel()
         await asyncio.wait([fetching])
@@ -40,18 +73,48 @@ async def pull(session: Session) -> AsyncIterator[Event | str]:
 
 @hookimpl
 def actions() -> Iterable[Any]:
-    """One command, `chatapp embeddings pull`."""
-    return [pull]
+    """`chatapp embeddings list` and `pull`."""
+    return [list_, pull]
 
 
 @hookimpl
 def engines() -> Iterable[EngineSpec]:
-    """One engine of the kind "embedding"; other plugins ask for it with `host.engines.ready(session, "embedding")`."""
-    yield EngineSpec("sentence-transformers", _open, "embedding", "Texts as vectors, to compare them by meaning")
+    """Two engines of the kind "embedding" and one of the kind "reranker"; ask for them with `host.engines.ready`."""
+    yield EngineSpec(
+        "sentence-transformers", _open, "embedding", "Texts as vectors, to compare them by meaning", _is_local
+    )
+    yield EngineSpec(
+        "openai-embeddings", _open_remote, "embedding", "Vectors from a server with OpenAI's interface", _is_remote
+    )
+    yield EngineSpec("cross-encoder", _open_reranker, "reranker", "Passages in the order in which they answer")
+
+
+# What it takes to fetch and run a model is imported when texts are first compared, not at every start.
+
+
+def _is_remote(host: Host, model: str) -> bool:
+    from chatapp_embeddings.remote import NAME, chosen
+
+    return model == NAME or (model == "" and chosen(host))
+
+
+def _is_local(host: Host, model: str) -> bool:
+    return not _is_remote(host, model)
 
 
 async def _open(host: Host, config: EngineConfig, report: Report) -> Embedder:
-    # What it takes to fetch and run the model is imported when texts are first compared, not at every start.
     from chatapp_embeddings.engine import open_embedder
 
     return await open_embedder(host, config, report)
+
+
+async def _open_remote(host: Host, config: EngineConfig, report: Report) -> Embedder:
+    from chatapp_embeddings.remote import open_remote
+
+    return await open_remote(host, config, report)
+
+
+async def _open_reranker(host: Host, config: EngineConfig, report: Report) -> Reranker:
+    from chatapp_embeddings.reranker import open_reranker
+
+    return await open_reranker(host, config, report)

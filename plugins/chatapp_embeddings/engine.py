@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from array import array
+import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 
-from chatapp import EngineConfig, EngineError, EngineInfo, Host, Progress, Report, Worker
-from chatapp_embeddings.fetching import model_folder
+from chatapp import EngineConfig, EngineError, EngineInfo, Host, Progress, Report, Vectors, Worker
+from chatapp_embeddings.fetching import Chosen, choose, ensure
+from chatapp_embeddings.files import identity
 from chatapp_embeddings.options import EmbeddingsSettings, threads_for
 
 TARGET = "chatapp_embeddings.service:Service"
@@ -21,23 +22,43 @@ ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
+FLOAT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Everything that decides how a model runs: two that are equal need no second loading."""
+
+    chosen: Chosen
+    threads: int
+    batch: int
+    precision: str
+
+
+def setup(host: Host, config: EngineConfig) -> Setup:
+    """What `config` and the settings ask for; EngineError when there is no such model."""
+    settings = host.config(EmbeddingsSettings)
+    chosen = choose(host, "embedding", config.model)
+    return Setup(chosen, threads_for(settings), settings.batch, settings.precision)
 
 
 class SentenceEmbedder:
-    """A sentence-transformers model in a child process. When that process dies, the next use loads it again."""
+    """A sentence-transformers model in a child process. When that process dies, the next use loads it again.
 
-    def __init__(self, worker: Worker, config: EngineConfig, folder: Path, threads: int, batch: int) -> None:
-        self.config = config
+    `model` is the identity of its weights, see `files.identity`.
+    """
+
+    def __init__(self, host: Host, worker: Worker, made: Setup, model: str) -> None:
+        self._host = host
         self._worker = worker
-        self._folder = folder
-        self._threads = threads
-        self._batch = batch
+        self._setup = made
+        self._model = model
         self._loaded = 0
-        self._info = EngineInfo("sentence-transformers", folder.name, 0)
+        self._info = EngineInfo("sentence-transformers", made.chosen.folder.name, 0)
 
     @property
     def info(self) -> EngineInfo:
-        """The model's name, how many tokens of a text it reads, and in `details` its "dimensions" and "folder"."""
+        """The model's name, how many tokens of a text it reads, and `details` as `Embedder` says, with its "folder"."""
         return self._info
 
     @property
@@ -50,33 +71,48 @@ class SentenceEmbedder:
         await self._worker.start()
         if self._loaded == self._worker.starts:
             return
-        facts = await self._worker.call("load", str(self._folder), self._threads)
-        details = {"dimensions": facts["dimensions"], "folder": str(self._folder)}
-        self._info = EngineInfo("sentence-transformers", self._folder.name, facts["tokens"], details=details)
+        chosen = self._setup.chosen
+        facts = await self._worker.call(
+            "load", str(chosen.folder), self._setup.threads, self._setup.precision, chosen.prompts
+        )
+        tokenizer = chosen.folder / "tokenizer.json"
+        details = {
+            "name": chosen.name,
+            "model": self._model,
+            "folder": str(chosen.folder),
+            "dimensions": facts["dimensions"],
+            "precision": facts["precision"],
+            "tokenizer": str(tokenizer) if tokenizer.is_file() else "",
+            "languages": list(chosen.entry.languages) if chosen.entry is not None else [],
+            "relevant_from": chosen.entry.relevant_from if chosen.entry is not None else 0.0,
+        }
+        self._info = EngineInfo("sentence-transformers", chosen.folder.name, facts["tokens"], details=details)
         self._loaded = self._worker.starts
 
-    async def embed(self, texts: Sequence[str], report: Report = lambda progress: None) -> list[list[float]]:
-        """One vector of unit length per text, in order; `report` is told how many are done.
+    async def embed(
+        self, texts: Sequence[str], *, query: bool = False, background: bool = False, report: Report | None = None
+    ) -> Vectors:
+        """See `Embedder.embed`. Of a text longer than `info.context_length` tokens only the beginning counts.
 
-        Of a text longer than `info.context_length` tokens only the beginning counts. Cancelling stops the child after
-        the batch it is at.
+        Cancelling stops the child after the step it is at, a fraction of a second later.
         """
         await self.load()
-        rows: list[list[float]] = [[] for _ in texts]
+        width = int(self._info.details["dimensions"]) * FLOAT
+        rows = bytearray(width * len(texts))
         done = 0
-        async with aclosing(self._worker.stream("embed", list(texts), self._batch)) as batches:
-            async for places, data in batches:
-                values = array("f", data)
-                width = len(values) // len(places)
+        asked = self._worker.stream("embed", list(texts), self._setup.batch, query, background=background)
+        async with aclosing(asked) as steps:
+            async for places, data in steps:
                 for number, place in enumerate(places):
-                    rows[place] = values[number * width : (number + 1) * width].tolist()
+                    rows[place * width : (place + 1) * width] = data[number * width : (number + 1) * width]
                 done += len(places)
-                report(Progress("Comparing texts", done, len(texts), "texts"))
-        return rows
+                if report is not None:
+                    report(Progress("Comparing texts", done, len(texts), "texts"))
+        return Vectors(width // FLOAT, bytes(rows))
 
     async def tune(self, config: EngineConfig) -> bool:
-        """Only an equal configuration can be taken on without loading."""
-        return config == self.config
+        """Whether what is open is what `config` and the settings ask for now."""
+        return setup(self._host, config) == self._setup
 
     async def close(self) -> None:
         """End the child process."""
@@ -85,15 +121,15 @@ class SentenceEmbedder:
 
 async def open_embedder(host: Host, config: EngineConfig, report: Report) -> SentenceEmbedder:
     """Find or fetch the model, start a child and load it; EngineError or OfflineError says why that cannot be."""
-    if find_spec(LIBRARY) is None:
-        raise EngineError("sentence-transformers is not installed; pip install 'chatapp[embeddings]' would.")
-    folder = await model_folder(host, report)
-    settings = host.config(EmbeddingsSettings)
-    threads = threads_for(settings)
-    environ = {**ENVIRONMENT, "OMP_NUM_THREADS": str(threads)}
+    need_library()
+    made = setup(host, config)
+    chosen = made.chosen
+    await ensure(host, chosen, report)
+    model = chosen.entry.identity if chosen.entry is not None else await asyncio.to_thread(identity, chosen.folder)
+    environ = {**ENVIRONMENT, "OMP_NUM_THREADS": str(made.threads)}
     worker = host.workers.add("embeddings", TARGET, environ)
-    embedder = SentenceEmbedder(worker, config, folder, threads, settings.batch)
-    report(Progress(f"Opening {folder.name}"))
+    embedder = SentenceEmbedder(host, worker, made, model)
+    report(Progress(f"Opening {chosen.folder.name}"))
     try:
         await embedder.load()
     except BaseException:
@@ -101,3 +137,9 @@ async def open_embedder(host: Host, config: EngineConfig, report: Report) -> Sen
         await worker.close()
         raise
     return embedder
+
+
+def need_library() -> None:
+    """Raise EngineError, saying what to install, where sentence-transformers is missing."""
+    if find_spec(LIBRARY) is None:
+        raise EngineError("sentence-transformers is not installed; pip install 'chatapp[embeddings]' would.")

@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 import os
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
+
 
 class EmbeddingsSettings(BaseModel):
-    """Comparing texts by meaning, with sentence-transformers."""
+    """Comparing texts by meaning, with sentence-transformers or a server."""
 
     model_config = ConfigDict(extra="forbid")
 
-    folder: str = Field(
-        "", description="A folder with a sentence-transformers model; empty is all-MiniLM-L6-v2, downloaded once."
+    model: str = Field(
+        "all-MiniLM-L6-v2", description="The embedding model, one of `chatapp embeddings list`; downloaded once."
+    )
+    folder: str = Field("", description="A folder with a sentence-transformers model, to be used instead of `model`.")
+    reranker: str = Field(
+        "ms-marco-MiniLM-L6-v2",
+        description="The model that orders passages anew, where a plugin asks for that: one of `chatapp embeddings "
+        "list`, or a folder with a cross-encoder.",
     )
     threads: int | None = Field(None, ge=1, le=512, description="Processor threads; empty takes every core.")
-    batch: int = Field(32, ge=1, le=1024, description="Texts read in one step; it can be stopped between steps.")
+    batch: int = Field(
+        64, ge=1, le=1024, description="Texts read in one step at the most, fewer where they are long or slow."
+    )
+    precision: Precision = Field(
+        "auto", description="auto is bfloat16 on processors that compute in it (AVX512-BF16, AMX), else float32."
+    )
+    url: str = Field(
+        "",
+        description="An OpenAI-compatible server, such as http://localhost:8080/v1, instead of a model of one's own.",
+    )
+    remote_model: str = Field("", description="The server's name for the embedding model.")
+    remote_tokens: int = Field(512, ge=16, description="Tokens of a text that the server's model reads.")
+    key_variable: str = Field(
+        "", description="The environment variable that holds the server's key, such as OPENAI_API_KEY; empty: no key."
+    )
 
 
 def threads_for(settings: EmbeddingsSettings) -> int:

@@ -1,4 +1,4 @@
-"""Where the default model comes from: the hub, and a Python package that carries it as files."""
+"""Where models come from: the hub, and a Python package that carries one as files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from chatapp import Host, SourceFailed, WorkerError, download_wheel, growing, opened_wheel, wheel_member
 from chatapp_embeddings.files import Pinned
@@ -27,11 +27,25 @@ ENVIRONMENT = {
 Arrived: TypeAlias = Callable[[int], None]
 
 
+class Source(Protocol):
+    """Somewhere to fetch files from; the caller verifies what arrived."""
+
+    @property
+    def name(self) -> str:
+        """How a message calls it."""
+        ...
+
+    async def fetch(self, host: Host, files: Mapping[str, Pinned], folder: Path, arrived: Arrived) -> None:
+        """Put the files into `folder`; SourceFailed says why that cannot be."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class HubFiles:
-    """Files of the hub's `repository` ("owner/name")."""
+    """Files of the hub's `repository` ("owner/name") at one `revision`, a commit or a branch."""
 
     repository: str
+    revision: str = "main"
 
     @property
     def name(self) -> str:
@@ -44,8 +58,9 @@ class HubFiles:
         try:
             await worker.call("start")
             async with asyncio.timeout(ANSWER_SECONDS):
-                await worker.call("look", self.repository, min(files, key=lambda name: files[name].size))
-            fetching = worker.call("fetch", self.repository, list(files), str(folder))
+                smallest = min(files, key=lambda name: files[name].size)
+                await worker.call("look", self.repository, self.revision, smallest)
+            fetching = worker.call("fetch", self.repository, self.revision, list(files), str(folder))
             async with aclosing(growing(fetching, folder)) as sizes:
                 async for size in sizes:
                     arrived(size)

@@ -1,82 +1,144 @@
-"""Citations for models that forget them: each sentence of an uncited answer is traced to the passage it repeats."""
+"""Citations that models get wrong or forget: each is checked against the passages, and where none is, some are added.
+
+Small models cite [1] for everything. A citation is changed only where another passage has clearly more of the
+sentence's words, before it is shown.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
-from chatapp import Event, Finished, Source, TextDelta, Usage
+from chatapp import Event, Finished, Notice, Source, TextDelta, TokenLogprob, Usage
 from chatapp_rag.prompting import NOT_FOUND
+from chatapp_rag.prose import Place
+from chatapp_rag.supporting import checked, readable, sentences, supporting
 
-LEAST = 0.5
-"""Share of a sentence's telling words that a passage must have to be named as its source."""
-FEWEST = 3
-"""A sentence with fewer telling words is traced only where it stands in a passage as it is."""
-_CITED = re.compile(r"\[\^?\d{1,3}[\],;–-]|【\d")
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=\S)|(?<=[。！？])|\n+")
-_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]+")
-"""Japanese and Chinese, which put no spaces between words."""
+UNSUPPORTED = "No passage of your documents supports this answer: the model may have made it up."
+_CITED = re.compile(r"\[\^?\d{1,3}[\],;–-][^\]]{0,20}|【\d{1,3}")
+_COMPLETE = re.compile(r"\[(\d{1,3})\]")
+_BEGUN = re.compile(r"\[\d{0,3}")
 
 
 async def attributed(stream: AsyncIterator[Event], sources: Sequence[Source]) -> AsyncIterator[Event]:
-    """Pass an answer on; when it ends without any citation, add the numbers of the passages that it repeats.
+    """Pass an answer on, each citation checked; when it ends without any, add the numbers of what it repeats.
 
-    They are added at the very end, for what has been shown cannot be changed. Nothing is added to an answer that no
-    passage supports, that was cut off, or that says that there is none.
+    They are added at the very end, for what has been shown cannot be changed. An answer that no passage supports is
+    followed by a notice. Nothing is added to one that was cut off, or that says that there is none.
     """
-    said = ""
-    usage: Usage | None = None
-    async for event in stream:
+    answer = _Answer(readable(sources))
+    try:
+        async for event in stream:
+            for each in answer.absorb(event):
+                yield each
+    except Exception:
+        for each in answer.rest():
+            yield each
+        raise
+    for each in answer.end():
+        yield each
+
+
+class _Answer:
+    """An answer on its way, event by event."""
+
+    def __init__(self, held: Mapping[int, str]) -> None:
+        self._held = held
+        self._checker = Checker(held)
+        self._said = ""
+        self._usage: Usage | None = None
+        self._logprobs: tuple[TokenLogprob, ...] = ()
+
+    def absorb(self, event: Event) -> Iterator[Event]:
+        """What can be passed on now that `event` has come."""
         if isinstance(event, TextDelta):
-            said += event.text
-        if isinstance(event, Usage):
+            self._said += event.text
+            yield from self._given(event, self._checker.feed(event.text))
+        elif isinstance(event, Usage):
             # How the answer ended comes after what it cost, and the numbers go before both.
-            usage = event
-            continue
-        if isinstance(event, Finished):
-            numbers = supporting(said, sources) if event.reason == "stop" and _wants(said) else []
-            if numbers:
-                yield TextDelta(" " + "".join(f"[{number}]" for number in numbers))
-            if usage is not None:
-                yield usage
-            usage = None
-        yield event
-    if usage is not None:
-        yield usage
+            self._usage = event
+        elif isinstance(event, Finished):
+            yield from self.rest()
+            if event.reason == "stop":
+                yield from self._added()
+            yield from self.end()
+            yield event
+        else:
+            yield from self.rest()
+            yield event
+
+    def end(self) -> Iterator[Event]:
+        """What is still held back."""
+        yield from self.rest()
+        if self._usage is not None:
+            yield self._usage
+        self._usage = None
+
+    def rest(self) -> Iterator[TextDelta]:
+        """The text that was held back."""
+        text, logprobs = self._checker.flush(), self._logprobs
+        self._logprobs = ()
+        if text or logprobs:
+            yield TextDelta(text, logprobs)
+
+    def _given(self, delta: TextDelta, text: str) -> Iterator[TextDelta]:
+        logprobs = self._logprobs + delta.logprobs
+        self._logprobs = () if text else logprobs
+        if text:
+            # The delta itself where it is unchanged: whoever guards the stream then knows that it was passed on.
+            yield delta if (text, logprobs) == (delta.text, delta.logprobs) else TextDelta(text, logprobs)
+
+    def _added(self) -> Iterator[Event]:
+        cited = {int(number) for found in _CITED.findall(self._said) for number in re.findall(r"\d+", found)}
+        if not cited.isdisjoint(self._held) or NOT_FOUND in self._said or not self._said.strip():
+            return
+        numbers = supporting(_CITED.sub("", self._said), self._held)
+        if numbers:
+            yield TextDelta(" " + "".join(f"[{number}]" for number in numbers))
+        else:
+            yield Notice(UNSUPPORTED, "warning")
 
 
-def _wants(answer: str) -> bool:
-    return not _CITED.search(answer) and NOT_FOUND not in answer
+class Checker:
+    """Checks the citations in a text that comes in pieces; how it is cut makes no difference to what comes out.
 
+    Only single ones, [2], right behind a sentence are changed. Text is held back from a bracket on until it is clear
+    what that is.
+    """
 
-def supporting(answer: str, sources: Sequence[Source]) -> list[int]:
-    """The numbers of the passages that sentences of the answer repeat, in the order of the answer."""
-    held = {source.number: f"{source.title} {source.text}" for source in sources if source.number is not None}
-    found = [_traced(sentence, held) for sentence in _SENTENCE_END.split(answer)]
-    return list(dict.fromkeys(number for number in found if number is not None))
+    def __init__(self, passages: Mapping[int, str]) -> None:
+        self._passages = passages
+        self._place = Place()
+        self._held = ""
+        self._before = ""
 
+    def feed(self, text: str) -> str:
+        """What can be given out now that `text` has come."""
+        return "".join(self._take(character) for character in text)
 
-def _traced(sentence: str, held: dict[int, str]) -> int | None:
-    """The number of the passage that a sentence repeats most, None when none has enough of it."""
-    words = _words(sentence)
-    if not words or not held:
-        return None
-    if len(words) < FEWEST:
-        return next((number for number, text in held.items() if _plain(sentence) in _plain(text)), None)
-    shares = {number: len(words & _words(text)) / len(words) for number, text in held.items()}
-    best = max(shares, key=lambda number: shares[number])
-    return best if shares[best] >= LEAST else None
+    def flush(self) -> str:
+        """What is held back, at a place where nothing of it can be waited for."""
+        return self._decided("")
 
+    def _take(self, character: str) -> str:
+        self._place.take(character)
+        if self._held and _BEGUN.fullmatch(self._held) and (character.isdecimal() or character == "]"):
+            self._held += character
+            return ""
+        out = self._decided(character) if self._held else ""
+        if character == "[" and self._place.prose:
+            self._held = character
+            return out
+        self._before += character
+        return out + character
 
-def _plain(text: str) -> str:
-    """The words in lower case with a space around each."""
-    words = re.findall(r"\w+", text.lower())
-    return f" {' '.join(words)} "
-
-
-def _words(text: str) -> set[str]:
-    """Telling words: long ones, and numbers; pairs of characters where words are not apart."""
-    runs = _UNSPACED.findall(text)
-    pairs = {run[at : at + 2] for run in runs for at in range(len(run) - 1)}
-    spaced = re.findall(r"\w+", _UNSPACED.sub(" ", text).lower())
-    return pairs | {word for word in spaced if len(word) > 3 or word.isdigit()}
+    def _decided(self, following: str) -> str:
+        """What is held, its number changed where it is a citation of the wrong passage."""
+        held, self._held = self._held, ""
+        found = _COMPLETE.fullmatch(held)
+        said = sentences(self._before)
+        self._before = "" if found else self._before + held
+        # Before "(" it is a link's text, before "[" one of several.
+        if not found or not said or following in ("(", "["):
+            return held
+        return f"[{checked(int(found[1]), said[-1], self._passages)}]"

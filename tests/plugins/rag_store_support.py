@@ -32,9 +32,9 @@ async def stored(folder: Path, **rag: Any) -> AsyncIterator[Store]:
         await host.shutdown()
 
 
-def host_of(folder: Path, **rag: Any) -> Host:
+def host_of(folder: Path, *, offline: bool = False, **rag: Any) -> Host:
     """A host with the documents plugin that was not started."""
-    host = make_host(folder, RecordingUI(), rag=rag)
+    host = make_host(folder, RecordingUI(), offline=offline, rag=rag)
     host.add("rag", chatapp_rag)
     return host
 

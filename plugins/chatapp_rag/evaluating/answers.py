@@ -29,8 +29,11 @@ from chatapp import (
 from chatapp_rag.answering import given
 from chatapp_rag.collection import Collection
 from chatapp_rag.library import ON
-from chatapp_rag.prompting import NOT_FOUND
+from chatapp_rag.options import RagSettings
+from chatapp_rag.prompting import NOT_FOUND, REMINDER, RULES
 
+COUNT = ("budget", "passages", "relevant_from", "rerank", "vectors")
+"""The plugin's settings that change answers: with others an evaluation begins anew."""
 SAMPLING = {"temperature": 0.0, "repeat_penalty": 1.0, "max_tokens": 300}
 """Greedy: the same answers each time."""
 
@@ -76,7 +79,9 @@ async def measured(
     session: Session, collection: Collection, questions: Sequence[Question], out: Path
 ) -> AsyncGenerator[Event, None]:
     """Ask the questions that were not asked yet, and say what all of them come to."""
-    settings = {"collection": collection.id, "model": session.model, "sampling": SAMPLING}
+    rag = session.host.config(RagSettings).model_dump(include=set(COUNT))
+    prompt = {"rules": RULES, "reminder": REMINDER}
+    settings = {"collection": collection.id, "model": session.model, "sampling": SAMPLING, "rag": rag, "prompt": prompt}
     evaluation = Evaluation(out, settings)
     left = [question for question in questions if question.key not in evaluation.done]
     if len(left) < len(questions):
@@ -116,10 +121,7 @@ async def _ask(
 
 def _judged(question: Question, answer: str, passages: Sequence[str], cited: Sequence[Source]) -> dict[str, Any]:
     """Whether the answer was retrieved, given, and cited."""
-    if question.answers:
-        match = any(plain(each) in plain(answer) for each in question.answers)
-    else:
-        match = plain(NOT_FOUND) in plain(answer)
+    match = _holds([answer], question.answers or (NOT_FOUND,))
     return {
         "question": question.text,
         "expected": list(question.answers),
@@ -132,7 +134,7 @@ def _judged(question: Question, answer: str, passages: Sequence[str], cited: Seq
 
 
 def _holds(texts: Sequence[str], answers: Sequence[str]) -> bool:
-    return any(plain(answer) in plain(text) for text in texts for answer in answers)
+    return any(f" {plain(answer)} " in f" {plain(text)} " for text in texts for answer in answers)
 
 
 def plain(text: str) -> str:
@@ -142,12 +144,16 @@ def plain(text: str) -> str:
 
 def _summed(rows: Sequence[Any]) -> Data:
     answerable = [row for row in rows if row["expected"]]
+    others = [row for row in rows if not row["expected"]]
     citing = [row for row in answerable if row["cites"]]
+    refused = [row for row in answerable if plain(NOT_FOUND) in plain(row["answer"])]
     shares = {
         "retrieval hits": (sum(row["hit"] for row in answerable), len(answerable)),
-        "answers match": (sum(row["match"] for row in rows), len(rows)),
+        "answers match": (sum(row["match"] for row in answerable), len(answerable)),
         "answers with citations": (len(citing), len(answerable)),
         "citations contain the answer": (sum(row["supported"] for row in citing), len(citing)),
+        "wrong refusals": (len(refused), len(answerable)),
+        "refusals right": (sum(row["match"] for row in others), len(others)),
     }
     value = {
         name: {"right": right, "total": total, "interval": wilson(right, total)}

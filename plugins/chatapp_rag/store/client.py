@@ -13,7 +13,7 @@ from chatapp import EngineError, Host, OfflineError, Worker, WorkerDied, WorkerE
 from chatapp_rag.collection import Collection, Entry, Found, Hit, Stats
 from chatapp_rag.documents import Chunk
 from chatapp_rag.options import RagSettings
-from chatapp_rag.store.database import brief
+from chatapp_rag.store.failing import brief
 from chatapp_rag.store.verifying import Check
 
 TARGET = "chatapp_rag.store.service:Service"

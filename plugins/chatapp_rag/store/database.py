@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from collections.abc import Iterable, Mapping
@@ -14,11 +13,10 @@ from typing import Any
 from chatapp import EngineError, UsageError
 from chatapp_rag.collection import Collection, Entry
 from chatapp_rag.store import schema
+from chatapp_rag.store.failing import brief
 
 SLICE = 500
 """Most values in one SQL list: longer ones make the planner slow."""
-CLASSES = re.compile(r"^(?:(?:\w+Error|lance error|LanceError\(\w+\)|External error): |\[Errno \d+\] )*")
-"""What stands before the message of a LanceDB error."""
 
 
 def connect(uri: str, options: Mapping[str, str], key: str, host: str) -> Any:
@@ -45,24 +43,24 @@ def connect(uri: str, options: Mapping[str, str], key: str, host: str) -> Any:
     return opened
 
 
-def brief(error: Exception) -> str:
-    """The first sentence of a LanceDB error without its full stop: the rest is a chain of places in its source."""
-    text = CLASSES.sub("", " ".join(str(error).split())) or type(error).__name__
-    return text.split(", /")[0][:300].rstrip(".")
-
-
 class Database:
     """The tables of one LanceDB database, opened when first asked for."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._open: dict[str, Any] = {}
+        self._listed: tuple[int, list[Collection]] | None = None
 
     def collections(self) -> list[Collection]:
         """Every collection, removed ones too, in the order they were made."""
-        rows = self._registry().search().limit(None).to_list()
-        found = [Collection(**{**row, "roots": tuple(row["roots"] or ())}) for row in rows]
-        return sorted(found, key=lambda each: each.created)
+        registry = self._registry()
+        version = registry.version
+        # Each search asks, and reading a table takes longer than asking for its version.
+        if self._listed is None or self._listed[0] != version:
+            rows = registry.search().limit(None).to_list()
+            found = [Collection(**{**row, "roots": tuple(row["roots"] or ())}) for row in rows]
+            self._listed = version, sorted(found, key=lambda each: each.created)
+        return list(self._listed[1])
 
     def collection(self, identity: str) -> Collection:
         """The collection with that id; UsageError when it is gone."""

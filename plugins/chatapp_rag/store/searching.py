@@ -40,19 +40,35 @@ def search(
 def _nearest(table: Any, collection: Collection, query: Any, candidates: int) -> list[dict[str, Any]]:
     found = tuned(table.search(query, vector_column_name="vector").distance_type("cosine"), collection)
     rows: list[dict[str, Any]] = found.select([*COLUMNS, "_distance"]).limit(candidates).to_list()
-    return [{**row, FUSION: 1 - row["_distance"]} for row in rows]
+    return [{**row, FUSION: max(1 - row["_distance"], 0.0)} for row in rows]
 
 
 def _hybrid(
     table: Any, collection: Collection, text: str, query: Any, candidates: int, weight: float
 ) -> list[dict[str, Any]]:
-    from lancedb.rerankers import LinearCombinationReranker
-
     both = table.search(query_type="hybrid", vector_column_name="vector", fts_columns="text").vector(query).text(text)
     both = tuned(both.distance_type("cosine"), collection).select(COLUMNS).limit(candidates)
-    fused = both.rerank(LinearCombinationReranker(weight=weight, return_score="all"), normalize="score")
-    rows: list[dict[str, Any]] = fused.to_list()
-    return rows
+    rows: list[dict[str, Any]] = both.rerank(_weighted(weight), normalize="score").to_list()
+    # Without a share of their own the vectors bring nothing that the words did not find.
+    return rows if weight > 0 else [row for row in rows if row["_score"] is not None and row["_score"] > 0]
+
+
+def _weighted(weight: float) -> Any:
+    """LanceDB's weighted sum of the two scores, as `search` describes it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from lancedb.rerankers import LinearCombinationReranker
+
+    class Weighted(LinearCombinationReranker):  # type: ignore[misc]
+        def rerank_hybrid(self, query: str, vector_results: Any, fts_results: Any) -> Any:
+            # Equal scores, and so that of the only chunk with a rare name, LanceDB scales to 0: as if none fitted.
+            if len(fts_results) and not pc.max(fts_results["_score"]).as_py():
+                place = fts_results.column_names.index("_score")
+                ones = pa.array([1.0] * len(fts_results), pa.float32())
+                fts_results = fts_results.set_column(place, "_score", ones)
+            return super().rerank_hybrid(query, vector_results, fts_results)
+
+    return Weighted(weight=weight, return_score="all")
 
 
 def ensure_words(table: Any, language: str) -> None:

@@ -16,6 +16,8 @@ from chatapp_rag.store.schema import quoted
 
 PLACED = ("heading", "page", "first_line", "last_line")
 """Columns that are fields of a chunk."""
+COMPACTED = 32
+"""Commits after which the pieces of the files' table are merged: each commit looks into all of them."""
 
 
 class Service:
@@ -26,6 +28,7 @@ class Service:
     def __init__(self) -> None:
         self._staged: dict[str, list[Any]] = {}
         self._digests: dict[str, tuple[int, Counter[str]]] = {}
+        self._commits = 0
 
     def open(self, job: Job, uri: str, options: Mapping[str, str], key: str, host: str) -> None:
         """Open the database; see `connect`."""
@@ -79,10 +82,7 @@ class Service:
             "digest": [digest] * len(chunks),
             "ordinal": range(first, first + len(chunks)),
             "text": [chunk.embedded for chunk in chunks],
-            **{
-                name: [getattr(chunk, name) for chunk in chunks]
-                for name in ("heading", "page", "first_line", "last_line")
-            },
+            **{name: [getattr(chunk, name) for chunk in chunks] for name in PLACED},
             "vector": pa.FixedSizeListArray.from_arrays(values, width),
         }
         table = pa.table(columns, schema=chunk_schema(width))
@@ -102,6 +102,9 @@ class Service:
             self._digests[identity] = (table.version, counts)
         if entries:
             self._database.put(identity, entries)
+            self._commits += 1
+            if self._commits % COMPACTED == 0:
+                self._database.files(identity).optimize()
 
     def discard(self, job: Job, identity: str) -> None:
         """Forget what is staged."""

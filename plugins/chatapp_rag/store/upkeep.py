@@ -15,6 +15,10 @@ from chatapp_rag.store.searching import make_words
 KEPT = timedelta(hours=1)
 """How long old versions of a table stay: another process may be reading them."""
 
+LOOSE, PIECES = 500, 32
+"""Chunks outside the full-text index, and pieces of the table, that are left as they are: merging writes all chunks of
+100,000 again, 240 MB in two seconds, which each saved file that is watched would set off."""
+
 
 def sweep(database: Database, identity: str, exact_up_to: int) -> Iterator[str]:
     """Do it all, saying what is being done. Safe to break off at any point: the next one goes on."""
@@ -22,8 +26,9 @@ def sweep(database: Database, identity: str, exact_up_to: int) -> Iterator[str]:
     yield "Removing what no file holds"
     mend(database, identity)
     yield "Merging what was added"
-    for table in (files, chunks):
-        table.optimize(cleanup_older_than=KEPT)
+    files.optimize(cleanup_older_than=KEPT)
+    if _worth_merging(chunks):
+        chunks.optimize(cleanup_older_than=KEPT)
     collection = database.collection(identity)
     rows = chunks.count_rows()
     if rows and not any(index.columns == ["text"] for index in chunks.list_indices()):
@@ -41,6 +46,14 @@ def sweep(database: Database, identity: str, exact_up_to: int) -> Iterator[str]:
             if not step.startswith("{") and step:
                 yield step
         database.change(identity, {"ann": found})
+
+
+def _worth_merging(chunks: Any) -> bool:
+    """Whether so much was added since the last time that searches would be slower for it."""
+    index = next((index for index in chunks.list_indices() if index.columns == ["text"]), None)
+    if index is None or chunks.index_stats(index.name).num_unindexed_rows > LOOSE:
+        return True
+    return int(chunks.stats().get("fragment_stats", {}).get("num_fragments", 0)) > PIECES
 
 
 def mend(database: Database, identity: str) -> int:
