@@ -21,6 +21,9 @@ ENVIRONMENT = {
     "TRANSFORMERS_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TOKENIZERS_PARALLELISM": "false",
+    # Torch keeps a thousand compiled kernels, one per shape of a step: hundreds of megabytes in bfloat16.
+    "LRU_CACHE_CAPACITY": "16",
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16",
 }
 FLOAT = 4
 
