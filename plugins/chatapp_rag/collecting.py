@@ -10,8 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-from chatapp import Data, Event, Progress, Session, UsageError, action, human_bytes, table, visible
-from chatapp_rag.collection import Collection, Entry
+from chatapp import Data, EngineError, Event, Progress, Session, UsageError, action, human_bytes, table, visible
+from chatapp_rag.collection import Collection, Entry, Stats
 from chatapp_rag.commands import off, turn_on
 from chatapp_rag.completing import names, paths_below, seen
 from chatapp_rag.library import ON, Library, absolute, library
@@ -82,12 +82,20 @@ async def list_(session: Session, collection: Annotated[str, "Its files, one by 
     active = session.values.get(ON)
     rows: list[tuple[object, ...]] = []
     for each in found:
-        stats = await shelf.store.stats(each)
-        state = "on" if each.id == active else ""
-        size = human_bytes(stats.size)
-        rows.append((each.name, stats.files, stats.skipped, stats.chunks, size, each.language, each.asked, state))
+        stats = await _stats(shelf, each)
+        state = "damaged" if stats is None else "on" if each.id == active else ""
+        held = (stats.files, stats.skipped, stats.chunks, human_bytes(stats.size)) if stats else ("", "", "", "")
+        rows.append((each.name, *held, each.language, each.asked, state))
     columns = ("name", "files", "without text", "passages", "size", "language", "model", "state")
     return table("rag.collections", columns, rows)
+
+
+async def _stats(shelf: Library, collection: Collection) -> Stats | None:
+    """How much it holds; None where its tables cannot be read, so that the others are listed all the same."""
+    try:
+        return await shelf.store.stats(collection)
+    except EngineError:
+        return None
 
 
 @action("rag rm")
@@ -141,7 +149,7 @@ async def purge(session: Session) -> str:
     """Free the disk of removed collections; they cannot be restored any longer."""
     shelf = library(session.host)
     removed = await shelf.store.collections(removed=True)
-    size = sum([(await shelf.store.stats(each)).size for each in removed])
+    size = sum([stats.size for each in removed if (stats := await _stats(shelf, each))])
     for each in removed:
         await shelf.store.drop(each)
     return f"{len(removed)} removed collections are gone, {human_bytes(size)}." if removed else "Nothing was removed."

@@ -155,7 +155,7 @@ async def adding(shelf: Library, made: Collection, passages: Passages, *, sweeps
     about = ", ".join(f"{seconds:.2f}" for _, seconds in curve)
     about = f"seconds per {STEP:,}: {about}; the sweep at the end {time.perf_counter() - begun:.2f}"
     name = "adding, swept at each step: last to first" if sweeps else "adding at once: last 10,000 to first"
-    return Figure(name, ratio, "ratio", None if sweeps else 1.5, False, tuple(curve), about)
+    return Figure(name, ratio, "ratio", samples=tuple(curve), about=about)
 
 
 async def searching(shelf: Library, made: Collection, passages: Passages) -> list[Figure]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from chatapp.models import open_store
 from chatapp.paths import paths
-from tests.bench import bench_engine, bench_interface
+from tests.bench import bench_documents, bench_engine, bench_interface
 from tests.bench.figure import Figure
 
 MODEL = "qwen2.5-coder-0.5b-instruct"
@@ -27,6 +27,8 @@ MEASUREMENTS = (
     bench_engine.cold_start,
     bench_engine.beside_a_busy_worker,
     bench_interface.interface,
+    bench_documents.ingest,
+    bench_documents.large,
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from chatapp import Data, Session, UsageError
 from chatapp.testing import RecordingUI, script
-from tests.plugins.rag_support import BagEmbedder, collection, documents, run, written
+from tests.plugins.rag_support import BagEmbedder, collection, documents, run, shelf, written
 
 FILES = {
     "rivers.md": "# Rivers\n\nThe river Tagus flows through Lisbon.",
@@ -190,3 +191,20 @@ async def test_a_default_collection_is_on_in_new_conversations(tmp_path: Path) -
         async for _ in session.send("Through what does the river Tagus flow?"):
             pass
         assert list(session.conversation.path())[-1].text == "No idea."
+
+
+async def test_a_damaged_collection_is_listed_and_can_be_removed(tmp_path: Path) -> None:
+    folder = written(tmp_path / "docs", FILES)
+    async with documents(tmp_path) as session:
+        await run(session, f"/rag add {folder}")
+        await run(session, f"/rag add --collection other {folder}")
+        hurt = await collection(session, "other")
+        store = shelf(session).store
+        shutil.rmtree(Path(store.uri) / f"{hurt.id}-files.lance")
+        await store.close()
+    async with documents(tmp_path) as session:
+        rows = {row["name"]: row for row in (await data(session, "/rag list")).value}
+        assert (rows["other"]["state"], rows["documents"]["files"]) == ("damaged", 2)
+        await run(session, "/rag rm other")
+        assert "1 removed" in await run(session, "/rag purge")
+        assert [row["name"] for row in (await data(session, "/rag list")).value] == ["documents"]
