@@ -7,13 +7,11 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from chatapp import Notice, Session, Source, Text, visible
-from chatapp.testing import script
-from tests.plugins.rag_support import documents, run, written
+from chatapp import visible
+from tests.plugins.rag_support import documents, written
 from tests.support_cli import Ran, chatapp, on_terminal
 
 NASTY = (
@@ -143,14 +141,3 @@ async def test_in_the_chat_files_and_passages_are_shown_harmless(tmp_path: Path)
         texts = [text for event in shown if isinstance(text := getattr(event, "text", None), str)]
         assert "empty" in "".join(texts)
         assert [found for text in texts for found in RAW.findall(text)] == []
-        await asked(session)
-        (piece,) = [piece for piece in session.turn.sent if "passages for" in piece.title]  # type: ignore[union-attr]
-        assert "river" in piece.title
-
-
-async def asked(session: Session) -> None:
-    """Ask; every source that is cited is named in a way that is harmless once it is made visible."""
-    script(session).says("Red [1][2][3][4].")
-    cited: list[Any] = [event async for event in session.send("river red") if isinstance(event, (Source, Notice, Text))]
-    assert cited
-    await run(session, "/rag off")
