@@ -92,11 +92,13 @@ async def self_contained(session: Session, engine: Engine, text: str, before: Se
     except ChatappError as error:
         session.ui.notify(f"The question could not be rewritten for the search: {error}", "warning")
         return fallback
-    return said if _serves(said) else fallback
+    return said if _serves(said, text) else fallback
 
 
-def _serves(said: str) -> bool:
-    return 2 <= len(said.split()) <= REWRITTEN
+def _serves(said: str, text: str) -> bool:
+    """Whether it is a question, and has the names and numbers of the one it stands for: "And Skype?"."""
+    names = {word.lower() for word in re.findall(r"\w+", text)[1:] if word[0].isupper() or word[0].isdigit()}
+    return 2 <= len(said.split()) <= REWRITTEN and names <= set(re.findall(r"\w+", said.lower()))
 
 
 async def _said(engine: Engine, request: Request) -> str:

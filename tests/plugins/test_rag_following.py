@@ -77,11 +77,11 @@ def test_small_talk_needs_no_documents(texts: Sequence[str], small: bool) -> Non
 BEFORE = (user("Who wrote Faust?"), assistant("Goethe did [1]."))
 
 
-async def rewritten(session: Session, *says: str | Sequence[Event | Exception]) -> str:
-    """What is searched for "And when?" when the engine says this."""
+async def rewritten(session: Session, says: str | Sequence[Event | Exception], text: str = "And when?") -> str:
+    """What is searched for a follow-up question when the engine says this."""
     engine = script(session)
-    engine.says(*says)
-    return await self_contained(session, engine, "And when?", BEFORE)
+    engine.says(says)
+    return await self_contained(session, engine, text, BEFORE)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +99,12 @@ async def test_a_rewriting_serves_or_the_last_question_is_put_before(
     session: Session, says: str, searched: str
 ) -> None:
     assert await rewritten(session, says) == searched
+
+
+async def test_a_rewriting_has_the_names_and_numbers_of_what_was_asked(session: Session) -> None:
+    assert await rewritten(session, "Who wrote Faust?", "And Egmont?") == "Who wrote Faust? And Egmont?"
+    assert await rewritten(session, "Who wrote Egmont?", "And Egmont?") == "Who wrote Egmont?"
+    assert await rewritten(session, "Who wrote Faust?", "And in 1808?") == "Who wrote Faust? And in 1808?"
 
 
 async def test_a_failed_rewriting_is_none(session: Session) -> None:
