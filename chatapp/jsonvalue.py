@@ -30,6 +30,11 @@ def encode(value: object, indent: int | None = None) -> str:
     """A checked JSON value as text that is safe to store and to show: `HIDDEN` characters are written as escapes."""
     spaces = (",", ":") if indent is None else (",", ": ")
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=spaces, indent=indent)
+    return harmless(text)
+
+
+def harmless(text: str) -> str:
+    """JSON text with `HIDDEN` characters as escapes: the same value, and nothing a terminal obeys."""
     return HIDDEN.sub(_escape, text)
 
 

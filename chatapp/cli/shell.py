@@ -17,6 +17,7 @@ from chatapp.codec import dump_event
 from chatapp.errors import ChatappError
 from chatapp.events import Event, Finished, Notice, Progress, ReasoningDelta, TextDelta, Usage
 from chatapp.host import Host
+from chatapp.jsonvalue import harmless
 from chatapp.messages import Data
 from chatapp.session import Session
 from chatapp.text import visible
@@ -124,11 +125,11 @@ class Printer:
 
     def _show_json(self, event: Event) -> None:
         if isinstance(event, Data):
-            text = json.dumps(event.value, ensure_ascii=False, default=str)
+            text = harmless(json.dumps(event.value, ensure_ascii=False, default=str))
         elif isinstance(event, Progress):
             return
         else:
-            text = json.dumps(dump_event(event), ensure_ascii=False, default=str)
+            text = harmless(json.dumps(dump_event(event), ensure_ascii=False, default=str))
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 

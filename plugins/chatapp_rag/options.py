@@ -25,7 +25,7 @@ class RagSettings(BaseModel):
     host: str = Field("", description="The address of a LanceDB server of your own, for `db://`.")
     collection: str = Field("documents", description="The collection meant where none is named.")
     default: str = Field("", description="A collection that is on in every new conversation; empty is none.")
-    budget: int = Field(1200, ge=100, le=100_000, description="How much of the prompt passages may fill, in tokens.")
+    budget: int = Field(1000, ge=100, le=100_000, description="How much of the prompt passages may fill, in tokens.")
     passages: int = Field(6, ge=1, le=50, description="The most passages given to one question.")
     vectors: float | None = Field(
         None, ge=0, le=1, description="The share of meaning, against words, in the ranking of passages; empty is what "

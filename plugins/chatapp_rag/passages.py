@@ -26,7 +26,6 @@ class Passage:
     first: int
     last: int
     last_line: int | None
-    tokens: int = 0
 
     @property
     def path(self) -> str:
@@ -96,11 +95,11 @@ def _merge(one: Passage, other: Passage) -> Passage:
     return Passage(hit, f"{early.text}\n{late.text}", early.first, late.last, late.last_line)
 
 
-def fitting(passages: Sequence[Passage], costs: Sequence[int], budget: int) -> list[Passage]:
-    """The passages in order as far as they fit `budget` tokens; one that is too long makes room for shorter ones."""
+def fitting(hits: Sequence[Hit], costs: Sequence[int], budget: int) -> list[Hit]:
+    """The hits in order as far as they fit `budget` tokens; one that is too long makes room for shorter ones."""
     chosen = []
-    for passage, cost in zip(passages, costs, strict=True):
+    for hit, cost in zip(hits, costs, strict=True):
         if cost <= budget:
-            chosen.append(replace(passage, tokens=cost))
+            chosen.append(hit)
             budget -= cost
     return chosen

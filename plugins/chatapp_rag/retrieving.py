@@ -60,9 +60,8 @@ async def retrieve(
     if library.settings.rerank and hits:
         hits = await rerank(session, library, query, hits)
     # Only the best are joined: of a short file nearly every chunk is among the hits.
-    passages = joined(hits[:limit])
-    if budget is not None:
-        passages = await within(session, passages, budget)
+    chosen = hits[:limit] if budget is None else await within(session, hits[:limit], budget)
+    passages = joined(chosen)
     nearest = passages[0].name if passages else ""
     relevant = bool(passages) and (found.best >= threshold or _all_words(query, found))
     return Retrieved(query, tuple(passages), found.best, threshold, relevant, nearest)
@@ -100,12 +99,15 @@ async def rerank(session: Session, library: Library, query: str, hits: Sequence[
     return [*(first[place] for place in order), *hits[RERANKED:]]
 
 
-async def within(session: Session, passages: Sequence[Passage], budget: int) -> list[Passage]:
-    """The passages in order, as far as they fit so many tokens of the chat model."""
+async def within(session: Session, hits: Sequence[Hit], budget: int) -> list[Hit]:
+    """The hits in order, as far as they fit so many tokens of the chat model.
+
+    Before they are joined: six neighbours are one passage that may not fit, though its best part does.
+    """
     engine = session.host.engines.current()
-    texts = [passage.text for passage in passages]
+    texts = [f"{hit.heading}\n{hit.text}" for hit in hits]
     costs = await engine.count_tokens(texts) if engine is not None else [len(text) // 3 for text in texts]
-    return fitting(passages, costs, budget)
+    return fitting(hits, costs, budget)
 
 
 async def show(session: Session, news: AsyncGenerator[Progress, None]) -> None:

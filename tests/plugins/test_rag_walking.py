@@ -154,8 +154,10 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert skipped(tmp_path) == {"closed": "cannot be read: Permission denied"}
 
 
-def test_names_that_are_no_text_are_found(tmp_path: Path) -> None:
+def test_names_that_are_no_text_are_told(tmp_path: Path) -> None:
     path = os.path.join(os.fsencode(tmp_path), b"caf\xe9.txt")  # noqa: PTH118 - a name in bytes
     with open(path, "wb") as file:  # noqa: PTH123
         file.write(b"text")
-    assert [os.fsencode(each.path) for each in walk([tmp_path], largest=LARGEST)] == [path]
+    (skipped,) = walk([tmp_path], largest=LARGEST)
+    assert isinstance(skipped, Skipped)
+    assert (skipped.path.name, skipped.reason) == ("caf\\udce9.txt", "has a name that is no UTF-8 text; rename it")

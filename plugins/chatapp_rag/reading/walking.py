@@ -69,6 +69,9 @@ class _Walk:
         if folder in self._seen:
             return
         self._seen.add(folder)
+        if unnameable := _unnameable(folder):
+            yield unnameable
+            return
         try:
             with os.scandir(folder) as entries:
                 names = sorted(entry.name for entry in entries)
@@ -105,6 +108,9 @@ class _Walk:
         if path in self._seen:
             return
         self._seen.add(path)
+        if unnameable := _unnameable(path):
+            yield unnameable
+            return
         try:
             facts = path.stat()
         except OSError as error:
@@ -130,6 +136,12 @@ def _real(path: Path) -> Path | None:
         return path.resolve(strict=True)
     except (OSError, RuntimeError):
         return None
+
+
+def _unnameable(path: Path) -> Skipped | None:
+    """What is said of a path that no text can hold: its bytes are no UTF-8. None for all others."""
+    written = str(path).encode("utf-8", "backslashreplace").decode()
+    return None if written == str(path) else Skipped(Path(written), "has a name that is no UTF-8 text; rename it")
 
 
 def _is_folder(path: Path) -> bool:
