@@ -79,7 +79,8 @@ async def _run(host: Host, action: Action, arguments: Mapping[str, Any], as_json
     ui = PlainUI()
     host.ui = ui
     printer = Printer(ui, as_json=as_json)
-    session = Session(host, ui=ui)
+    # A command in the shell has no conversation that would go on.
+    session = Session(host, ui=ui, keep=False)
     await host.startup()
     try:
         async with aclosing(run(action, session, arguments)) as events:

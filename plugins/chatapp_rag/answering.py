@@ -41,21 +41,18 @@ async def blocks(turn: Turn) -> list[Block]:
         if collection is None:
             return []
         show_on(turn.session, collection)
-        if is_small_talk(turn.message.text):
+        # With a file attached, the question is about that file.
+        if is_small_talk(turn.message.text) or any(isinstance(part, Source) for part in turn.message.parts):
             return [rules()]
         found = await _look(turn, shelf, collection)
     except ChatappError as error:
         # An answer without the documents would pass for one from them.
         turn.notes[NOTES] = _Search(Collection("", "", "", "", 0), failure=str(error))
         return []
-    turn.notes[NOTES] = _Search(collection, found, refused=not found.relevant and not _attached(turn))
+    turn.notes[NOTES] = _Search(collection, found, refused=not found.relevant)
     if not found.relevant:
         return [rules()]
     return [rules(), passages(found.passages, found.query)]
-
-
-def _attached(turn: Turn) -> bool:
-    return any(isinstance(part, Source) for part in turn.message.parts)
 
 
 async def _look(turn: Turn, shelf: Library, collection: Collection) -> Retrieved:
@@ -71,9 +68,7 @@ async def _question(turn: Turn, shelf: Library) -> str:
     path = list(session.conversation.path())
     place = next((at for at, each in enumerate(path) if each.id == turn.message.id), len(path))
     before = path[:place]
-    # With a file attached, "this" is the file.
-    alone = not before or _attached(turn) or not leans(text)
-    if engine is None or alone or not shelf.settings.rewrite:
+    if engine is None or not before or not leans(text) or not shelf.settings.rewrite:
         return text
     return await self_contained(session, engine, text, _read_before(session, before))
 

@@ -10,7 +10,7 @@ from typing import Annotated
 from chatapp import Data, Event, Progress, Rest, Session, UsageError, action, one_line, visible
 from chatapp_rag.collection import Collection, Stats
 from chatapp_rag.completing import names
-from chatapp_rag.library import ON, Library, library, show_on
+from chatapp_rag.library import ON, STATUS, Library, library, show_on
 from chatapp_rag.retrieving import retrieve
 
 SHOWN = 300
@@ -69,7 +69,7 @@ async def off(session: Session) -> str:
         raise UsageError("No documents are on in this conversation.")
     # Not removed: the settings' collection would come back.
     session.values[ON] = ""
-    session.status.pop("documents", None)
+    session.status.pop(STATUS, None)
     await session.save()
     return "Answers do not come from documents any longer."
 

@@ -18,6 +18,8 @@ from chatapp_rag.store.client import Store
 
 READ_SECONDS = 600.0
 """How long one file may take: the largest text there may be takes a few minutes to split."""
+STATUS = "rag"
+"""The name in the status line."""
 ON = "rag.on"
 """In the conversation's values: the id of the collection that is on."""
 _libraries: WeakKeyDictionary[Host, Library] = WeakKeyDictionary()
@@ -108,9 +110,8 @@ class Library:
 
 
 def show_on(session: Session, collection: Collection) -> None:
-    """Say in the status line which documents are on; the usual ones need no name."""
-    usual = collection.name == session.host.config(RagSettings).collection
-    session.status["documents"] = "on" if usual else collection.name
+    """Say in the status line which documents are on."""
+    session.status[STATUS] = collection.name
 
 
 def library(host: Host) -> Library:

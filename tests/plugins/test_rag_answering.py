@@ -180,10 +180,10 @@ async def test_what_is_on_is_shown(tmp_path: Path) -> None:
     async with documents(tmp_path) as session:
         assert "do not come from documents" in await run(session, "/rag")
         await with_files(session, tmp_path / "docs")
-        assert session.status["documents"] == "on"
+        assert session.status["rag"] == "documents"
         assert "3 files" in await run(session, "/rag")
         await run(session, "/rag off")
-        assert "documents" not in session.status
+        assert "rag" not in session.status
 
 
 async def test_an_answer_that_is_stopped_keeps_its_sources(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ async def test_from_a_folder_to_the_passage_behind_a_statement(tmp_path: Path) -
     async with running(tmp_path / "home", host=host, engine=engine) as chat:
         chat.chat.runner.submit(f"/rag add {folder}")
         await chat.until(lambda: "2 files (1 more without text)" in chat.screen_text)
-        assert "documents on" in chat.screen_text
+        assert "rag documents" in chat.screen_text
         engine.says("It flows through Lisbon [1], not Madrid [8].")
         await chat.send("Through what does the river Tagus flow?")
         assert chat.said[-1] == ("assistant", "It flows through Lisbon [1], not Madrid.")
