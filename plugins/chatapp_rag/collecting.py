@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 from chatapp import Data, EngineError, Event, Progress, Session, UsageError, action, human_bytes, table, visible
-from chatapp_rag.collection import Collection, Entry, Stats
+from chatapp_rag.collection import Collection, Entry, Stats, counted
 from chatapp_rag.commands import off, turn_on
 from chatapp_rag.completing import names, paths_below, seen
 from chatapp_rag.library import ON, Library, absolute, library
@@ -128,7 +128,7 @@ async def _take_out(shelf: Library, collection: Collection, path: str) -> str:
     roots = tuple(each for each in collection.roots if not Path(each).is_relative_to(root))
     await shelf.store.change(collection, roots=roots)
     await shelf.store.forget(collection, gone)
-    return f"{len(gone)} files are taken out of {collection.name!r}; `rag add {path}` puts them back without embedding."
+    return f"{counted(len(gone), 'file')} taken out of {collection.name!r}; `rag add {path}` puts them back without embedding."
 
 
 @action("rag restore")

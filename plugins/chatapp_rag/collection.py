@@ -85,6 +85,11 @@ class Stats:
     reasons: tuple[tuple[str, str], ...] = field(default=())
 
 
+def counted(count: int, thing: str) -> str:
+    """``1 file``, ``2 files``."""
+    return f"{count:,} {thing}{'s' * (count != 1)}"
+
+
 def checked_name(name: str) -> str:
     """The name, if a collection can be called so; UsageError otherwise."""
     if not NAME.fullmatch(name.strip()):

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import Annotated
 
 from chatapp import Data, Event, Progress, Rest, Session, UsageError, action, one_line, visible
-from chatapp_rag.collection import Collection, Stats
+from chatapp_rag.collection import Collection, Stats, counted
 from chatapp_rag.completing import names
 from chatapp_rag.library import ON, STATUS, Library, library, show_on
 from chatapp_rag.retrieving import retrieve
@@ -128,7 +128,7 @@ async def watch(session: Session) -> str:
 
 def _held(stats: Stats) -> str:
     without = f" ({stats.skipped:,} more without text)" if stats.skipped else ""
-    return f"{stats.files:,} files{without}, {stats.chunks:,} passages"
+    return f"{counted(stats.files, 'file')}{without}, {counted(stats.chunks, 'passage')}"
 
 
 ACTIONS = (rag, on, off, search, watch)

@@ -22,10 +22,8 @@ def toggle(session: Session, library: Library, collection: Collection) -> bool:
     task = tasks.pop(collection.id, None)
     if task is not None and not task.done():
         task.cancel()
-        session.status.pop("watching", None)
         return False
     tasks[collection.id] = asyncio.create_task(_follow(session, library, collection))
-    session.status["watching"] = collection.name
     return True
 
 

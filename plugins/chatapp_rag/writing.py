@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
 from chatapp import Embedder, Progress, Vectors
-from chatapp_rag.collection import Collection, Entry
+from chatapp_rag.collection import Collection, Entry, counted
 from chatapp_rag.documents import Chunk, Reading
 from chatapp_rag.reading.walking import Found
 from chatapp_rag.store.client import Store
@@ -36,7 +36,7 @@ class Outcome:
             (self.unchanged, "unchanged"), (len(self.skipped), "without text"),
         ]  # fmt: skip
         said = ", ".join(f"{count:,} {word}" for count, word in counts if count) or "no files"
-        return f"{said}; {self.embedded:,} passages embedded."
+        return f"{said}; {counted(self.embedded, 'passage')} embedded."
 
 
 @dataclass(slots=True)
