@@ -128,7 +128,8 @@ async def _take_out(shelf: Library, collection: Collection, path: str) -> str:
     roots = tuple(each for each in collection.roots if not Path(each).is_relative_to(root))
     await shelf.store.change(collection, roots=roots)
     await shelf.store.forget(collection, gone)
-    return f"{counted(len(gone), 'file')} taken out of {collection.name!r}; `rag add {path}` puts back without embedding."
+    taken = counted(len(gone), "file")
+    return f"{taken} taken out of {collection.name!r}; `rag add {path}` puts back without embedding."
 
 
 @action("rag restore")
