@@ -155,7 +155,7 @@ def test_an_engine_that_is_killed_is_told_and_the_next_message_is_answered(tmux:
     engine.kill()
     tmux.shows("ended by SIGKILL")
     ask(tmux, "/new")
-    tmux.shows("Ask anything")
+    tmux.shows("an assistant on your own computer")
     ask(tmux, "What is the capital of France?")
     tmux.shows(r"The capital of France is Paris\.")
     assert app_of(tmux).children() != [engine]
