@@ -2,6 +2,7 @@
 #   make chat     open the chat          make test    run the tests
 #   make lint     check the code         make bench   measure, JSON in bench.json
 #   make docs     write the generated tables again
+#   make icons    train the small model that paints (hours; goes on where it was stopped)
 
 PYTHON ?= python3
 VENV := $(CURDIR)/.venv
@@ -11,7 +12,7 @@ TEST_MODEL := qwen2.5-coder-0.5b-instruct
 PAGES := README.md docs/reference.md $(wildcard plugins/*/README.md)
 SOURCES := pyproject.toml constraints.txt .ci/setup.py
 
-.PHONY: chat test test-model lint bench docs picture clean
+.PHONY: chat test test-model lint bench docs icons picture clean
 
 chat: $(VENV)/.ready-chat
 	@$(BIN)/chatapp
@@ -22,8 +23,11 @@ $(VENV)/.ready-chat: $(SOURCES)
 $(VENV)/.ready-test: $(SOURCES)
 	@$(SETUP) --extras all,test --stamp .ready-test
 
+$(VENV)/.ready-icons: $(SOURCES)
+	@$(SETUP) --extras all,icons --stamp .ready-icons
+
 test: $(VENV)/.ready-test test-model
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
 
 test-model: $(VENV)/.ready-test
 	@$(BIN)/chatapp models pull $(TEST_MODEL)
@@ -41,6 +45,9 @@ bench: $(VENV)/.ready-test test-model
 
 docs: $(VENV)/.ready-test
 	@$(BIN)/cog -r $(PAGES)
+
+icons: $(VENV)/.ready-icons
+	@nice $(BIN)/python -m chatapp_images.training all $(ARGS)
 
 picture: $(VENV)/.ready-chat
 	@$(BIN)/chatapp models pull qwen2.5-coder-1.5b-instruct

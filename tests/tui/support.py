@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from textual.pilot import Pilot
+from textual.widget import Widget
 
 from chatapp import commands
 from chatapp.conversation import Conversation
@@ -19,7 +22,7 @@ from chatapp.tui.app import ChatApp
 from chatapp.tui.screens.chat import ChatScreen
 
 SMALL = (80, 24)
-PATIENCE = 15.0
+PATIENCE = 30.0
 
 
 @dataclass(slots=True)
@@ -51,19 +54,46 @@ class Running:
         self.chat.composer.put(text)
         await self.press("escape") if self.chat.completer.opened else None
         self.chat.composer.submit()
+        await self.handled(self.chat.composer)
         await self.until(lambda: self.settled)
         await self.pilot.pause()
+
+    async def handled(self, widget: Widget) -> None:
+        """Wait until the widget and the screen have handled the messages they have now."""
+        done = asyncio.Event()
+        widget.call_later(lambda: self.chat.call_later(done.set))
+        async with asyncio.timeout(PATIENCE):
+            await done.wait()
 
     @property
     def settled(self) -> bool:
         """Whether nothing goes on and nothing waits."""
-        return not self.chat.runner.busy and not self.chat.runner.queue
+        runner = self.chat.runner
+        return not (runner.busy or runner.queue or runner.beside or runner.stale)
 
     async def until(self, true: Callable[[], Any]) -> None:
         """Wait until something holds; fail when it does not come true."""
         async with asyncio.timeout(PATIENCE):
             while not true():  # noqa: ASYNC110 (what is waited for is on the screen, which sets no event)
                 await asyncio.sleep(0.02)
+
+    async def shows(self, *texts: str) -> None:
+        """Wait until all these texts are on the screen; fail, with the screen, when they do not come.
+
+        What a key changes is laid out and painted some moments after the key was handled, later on a busy machine.
+        """
+        await self._until_screen(lambda screen: [text for text in texts if text not in screen], "never showed")
+
+    async def hides(self, *texts: str) -> None:
+        """Wait until none of these texts is on the screen; fail, with the screen, when they stay."""
+        await self._until_screen(lambda screen: [text for text in texts if text in screen], "went on showing")
+
+    async def _until_screen(self, wrong: Callable[[str], list[str]], complaint: str) -> None:
+        begun = time.monotonic()
+        while found := wrong(self.screen_text):
+            if time.monotonic() - begun > PATIENCE:
+                pytest.fail(f"The screen {complaint} {found}:\n{self.screen_text}")
+            await asyncio.sleep(0.02)
 
     @property
     def said(self) -> list[tuple[str, str]]:

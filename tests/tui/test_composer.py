@@ -145,7 +145,7 @@ async def test_slash_completes_commands_then_their_arguments(tmp_path: Path) -> 
     async with running(tmp_path, engine=engine, host=host) as chat:
         await chat.press(*"/pai")
         await opened(chat, 1)
-        await chat.until(lambda: "Paint the wall." in chat.screen_text)
+        await chat.shows("Paint the wall.")
         await chat.press("enter")
         assert chat.chat.composer.text == "/paint "
         await opened(chat, 3)
@@ -203,7 +203,7 @@ async def test_a_command_that_raises_is_named_and_the_chat_goes_on(tmp_path: Pat
     engine, host = with_colours(tmp_path)
     async with running(tmp_path, engine=engine, host=host) as chat:
         await chat.send("/broken")
-        await chat.until(lambda: "/broken of the plugin 'colours' failed" in chat.screen_text)
+        await chat.shows("/broken of the plugin 'colours' failed")
         await chat.send("Hi")
         assert chat.said[-1] == ("assistant", "OK.")
 
@@ -224,4 +224,4 @@ async def test_at_completes_files_and_attaches_them(tmp_path: Path, monkeypatch:
         await chat.until(lambda: chat.settled and len(chat.said) == 2)
         sources = [part for part in next(iter(chat.chat.session.conversation.path())).parts if isinstance(part, Source)]
         assert [(source.title, source.text) for source in sources] == [("notes/to do.txt", "Buy milk.")]
-        assert "notes/to do.txt · 1 line" in chat.screen_text
+        await chat.shows("notes/to do.txt · 1 line")

@@ -24,7 +24,7 @@ async def test_a_document_is_read_with_progress_and_attached(tmp_path: Path, mon
     async with running(tmp_path, host=host, engine=engine) as chat:
         chat.chat.composer.put("What is in @report.pdf")
         chat.chat.composer.submit()
-        await chat.until(lambda: "Reading report.pdf" in chat.screen_text)
+        await chat.shows("Reading report.pdf")
         assert engine.requests == []
         assert reader.waits is not None
         reader.waits.set()
@@ -63,6 +63,6 @@ async def test_a_document_that_no_plugin_reads_is_said_and_the_message_kept(
     document(tmp_path, "report.pdf")
     async with running(tmp_path) as chat:
         await chat.send("What is in @report.pdf")
-        assert "report.pdf is not a text file" in chat.screen_text
-        assert "reads documents is loaded" in chat.screen_text
+        await chat.shows("report.pdf is not a text file")
+        await chat.shows("reads documents is loaded")
         assert chat.chat.composer.text == "What is in @report.pdf"

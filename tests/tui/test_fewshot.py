@@ -19,9 +19,9 @@ async def test_examples_are_switched_on_shown_and_added_to(tmp_path: Path) -> No
     host.add("fewshot", chatapp_fewshot)
     async with running(tmp_path, host=host, engine=engine, size=(110, 30)) as chat:
         await chat.send("/shots")
-        assert "Messages to an outdoor shop" in chat.screen_text
+        await chat.shows("Messages to an outdoor shop")
         await chat.send("/shots few 3")
-        await chat.until(lambda: "fewshot few 3" in chat.screen_text)
+        await chat.shows("fewshot few 3")
         engine.says("K9")
         await chat.send("Where is my parcel?")
         assert sent_texts(engine.requests[-1].messages)[1:3] == [("user", FEW[0][0]), ("assistant", FEW[0][1])]
@@ -31,10 +31,10 @@ async def test_examples_are_switched_on_shown_and_added_to(tmp_path: Path) -> No
             "Instruction: few",
             "Examples: few (3 of 5)",
         ]
-        assert "Examples: few (3 of 5)" in chat.screen_text
+        await chat.shows("Examples: few (3 of 5)")
         await chat.send("/shots add")
-        await chat.until(lambda: "Example 6 of 'few'" in chat.screen_text)
+        await chat.shows("Example 6 of 'few'")
         await chat.send("/shots off")
-        await chat.until(lambda: "fewshot few 3" not in chat.screen_text)
+        await chat.hides("fewshot few 3")
         await chat.send("/shots few most")
-        await chat.until(lambda: "chooses" in chat.screen_text)
+        await chat.shows("chooses")

@@ -61,8 +61,8 @@ async def test_one_enter_fetches_the_model(tmp_path: Path) -> None:
     engine = ScriptedEngine()
     async with running(tmp_path, host=host_without_model(tmp_path, engine), engine=engine) as chat:
         assert chat.app.focused is chat.chat.composer
-        assert "Press Enter to download" in chat.screen_text
-        assert "Enter downloads the model" in chat.screen_text
+        await chat.shows("Press Enter to download")
+        await chat.shows("Enter downloads the model")
         await chat.press("enter")
         await chat.until(lambda: not chat.chat.first_run.needed)
         assert chat.app.host.models.path("tiny").read_bytes() == BYTES
@@ -76,9 +76,9 @@ async def test_a_question_waits_for_the_model_and_escape_can_be_resumed(tmp_path
     host = host_without_model(tmp_path, engine, slow=hurry)
     async with running(tmp_path, host=host, engine=engine) as chat:
         await chat.press(*"Why?", "enter")
-        await chat.until(lambda: "Downloading tiny" in chat.screen_text)
+        await chat.shows("Downloading tiny")
         assert chat.chat.runner.queue == ["Why?"]
-        assert "queued" in chat.screen_text
+        await chat.shows("queued")
         await chat.tap("escape")
         await chat.until(lambda: not chat.chat.first_run.busy)
         assert chat.chat.composer.text == "Why?"
@@ -126,7 +126,7 @@ async def test_a_download_that_fails_says_why_and_the_card_stays(tmp_path: Path)
         await chat.until(lambda: not chat.chat.first_run.busy)
         await chat.pilot.pause()
         chat.chat.transcript.to_end()
-        await chat.until(lambda: "could not be downloaded" in chat.screen_text)
+        await chat.shows("could not be downloaded")
         assert chat.chat.first_run.needed
 
 
@@ -134,8 +134,8 @@ async def test_offline_says_what_to_do(tmp_path: Path) -> None:
     engine = ScriptedEngine()
     host = host_in(tmp_path, engine, model="qwen2.5-coder-0.5b-instruct", offline=True)
     async with running(tmp_path, host=host, engine=engine) as chat:
-        assert "--offline" in chat.screen_text
-        assert "chatapp models add FILE" in chat.screen_text
+        await chat.shows("--offline")
+        await chat.shows("chatapp models add FILE")
         await chat.press("enter")
         assert not chat.chat.first_run.busy
 
@@ -170,7 +170,7 @@ async def test_the_models_screen_stops_a_download_on_escape(tmp_path: Path) -> N
         assert isinstance(screen, ModelsScreen)
         screen.picker.highlight("tiny")
         await chat.tap("enter")
-        await chat.until(lambda: "Downloading tiny" in chat.screen_text)
+        await chat.shows("Downloading tiny")
         await chat.tap("escape")
         await chat.until(lambda: not screen.busy)
         assert chat.app.screen is screen

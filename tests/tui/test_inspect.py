@@ -34,17 +34,17 @@ async def test_a_cursor_walks_over_the_answer(tmp_path: Path) -> None:
         engine.says(said(("Hello", 0.95), (" [bold]\n", 0.3), ("end", 0.6), ("?", 0.1)))
         await chat.send("Hi")
         assert engine.requests[0].sampling.logprobs == 5
-        assert "inspect recording" in chat.screen_text
+        await chat.shows("inspect recording")
         await chat.send("/inspect answer")
         widget = chat.app.screen.query_one(AnswerTokens)
         await chat.until(lambda: widget.has_focus)
-        assert "Token 1 of 4: Hello  95.0%" in chat.screen_text
+        await chat.shows("Token 1 of 4: Hello  95.0%")
         await chat.press("right")
-        assert "Token 2 of 4: ·[bold]↵  30.0%" in chat.screen_text
-        assert "40.0%" in chat.screen_text
-        assert "·else" in chat.screen_text
+        await chat.shows("Token 2 of 4: ·[bold]↵  30.0%")
+        await chat.shows("40.0%")
+        await chat.shows("·else")
         await chat.press("down")
-        assert "Token 4 of 4: ?  10.0%" in chat.screen_text
+        await chat.shows("Token 4 of 4: ?  10.0%")
         await chat.press("right", "up", "home", "left")
         assert widget.place == 0
         await chat.press("end")
@@ -66,12 +66,12 @@ async def test_tokens_and_the_model_are_drawn(tmp_path: Path) -> None:
         await chat.send("One [red]two")
         await chat.send("/inspect tokens")
         assert chat.app.screen.query_one(PromptTokens).display
-        assert "2. user: 3 tokens" in chat.screen_text
-        assert "<user>One[red]two" in chat.screen_text
+        await chat.shows("2. user: 3 tokens")
+        await chat.shows("<user>One[red]two")
         await chat.send(f"/inspect {path}")
         assert chat.app.screen.query_one(ModelFacts).display
-        assert "Grouped-query attention: 4 heads share" in chat.screen_text
-        assert "Q4_K" in chat.screen_text
+        await chat.shows("Grouped-query attention: 4 heads share")
+        await chat.shows("Q4_K")
         path.write_bytes(made(LLAMA)[:100])
         await chat.send(f"/inspect {path}")
-        assert "small.gguf is cut short" in chat.screen_text
+        await chat.shows("small.gguf is cut short")

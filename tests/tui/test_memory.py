@@ -18,19 +18,19 @@ async def test_remember_asks_lists_and_shows(tmp_path: Path) -> None:
         await chat.send("Hello")
         chat.chat.composer.put("/remember I like tea")
         chat.chat.composer.submit()
-        await chat.until(lambda: "this conversation" in chat.screen_text)
+        await chat.shows("this conversation")
         await chat.press("down", "enter")
         await chat.until(lambda: chat.settled)
         assert "I like tea" in (tmp_path / "config" / "memory.md").read_text()
         await chat.send("What do I like?")
         assert "- I like tea" in sent_texts(engine.requests[-1].messages)[-1][1]
-        assert "memory 1" in chat.screen_text
+        await chat.shows("memory 1")
         await chat.send("/memory")
-        assert "all conversations" in chat.screen_text
+        await chat.shows("all conversations")
         await chat.send("/memory forget 1")
-        assert "/memory restore brings it back" in chat.screen_text
+        await chat.shows("/memory restore brings it back")
         await chat.send("/style edit Dry and short.")
         await chat.send("Again")
         assert "Dry and short." in sent_texts(engine.requests[-1].messages)[0][1]
         assert "I like tea" not in str(sent_texts(engine.requests[-1].messages))
-        assert "style your description" in chat.screen_text
+        await chat.shows("style your description")

@@ -37,10 +37,10 @@ async def test_editing_keeps_the_old_version_beside_the_new(tmp_path: Path) -> N
         await chat.press("enter")
         await chat.until(lambda: chat.settled and chat.said[-1][1] == "Second answer.")
         assert chat.said == [("user", "First"), ("assistant", "Second answer.")]
-        assert "‹ 2/2 ›" in chat.screen_text
+        await chat.shows("‹ 2/2 ›")
         await chat.press("alt+up", "up", "left")
         await chat.until(lambda: chat.said == [("user", "Frist"), ("assistant", "First answer.")])
-        assert "‹ 1/2 ›" in chat.screen_text
+        await chat.shows("‹ 1/2 ›")
 
 
 async def test_escape_twice_edits_the_last_message_and_a_third_gives_up(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ async def test_escape_twice_edits_the_last_message_and_a_third_gives_up(tmp_path
         await chat.send("Hello there")
         await chat.press("escape", "escape")
         assert chat.chat.composer.text == "Hello there"
-        assert "Editing an earlier message" in chat.screen_text
+        await chat.shows("Editing an earlier message")
         await chat.press("escape")
         assert chat.chat.composer.text == ""
         assert chat.chat.editing is None
@@ -85,11 +85,11 @@ async def test_pinning_is_kept_and_shown(tmp_path: Path) -> None:
     async with running(tmp_path) as chat:
         await chat.send("Remember me")
         await chat.press("alt+up", "up", "p")
-        await chat.until(lambda: "pinned" in chat.screen_text)
+        await chat.shows("pinned")
         conversation = chat.chat.session.conversation
         assert [node.pinned for node in conversation.nodes.values()] == [True, False]
         await chat.press("p")
-        await chat.until(lambda: "pinned" not in chat.screen_text)
+        await chat.hides("pinned")
 
 
 async def test_copying_a_message_and_a_code_block(tmp_path: Path) -> None:
@@ -142,11 +142,8 @@ async def test_escape_sequences_and_markup_are_shown_not_interpreted(tmp_path: P
         await chat.send(f"say {NASTY}")
         chat.app.host.ui.notify(NASTY, "warning")
         chat.app.host.ui.show(Source(NASTY, NASTY, locator=NASTY))
-        await chat.pilot.pause(0.3)
+        await chat.shows("␛[31mred␛]0;title␇", "[bold]not markup[/bold]", "<b>tag</b>")
         text = chat.screen_text
-        assert "␛[31mred␛]0;title␇" in text
-        assert "[bold]not markup[/bold]" in text
-        assert "<b>tag</b>" in text
         assert not set(text) & set("\x1b\x07\x9b\u202e")
 
 
@@ -159,16 +156,14 @@ async def test_every_kind_of_part_is_shown(tmp_path: Path) -> None:
     media = Media("/pictures/cat.png", "image/png", "A cat on a mat")
     conversation.append(Message("assistant", (Text("Done."), media, Data("stats", {"n": 1}, "n is 1"))))
     async with running(tmp_path, conversation=conversation, size=(100, 40)) as chat:
-        await chat.pilot.pause(0.2)
-        text = chat.screen_text
-        for shown in ("[1] paper.pdf, page 3", "Calls search(query='cats')", "✓ search: three cats", "A cat on a mat"):
-            assert shown in text
-        assert "/pictures/cat.png" in text
-        assert "n is 1" in text
-        assert "The passage." not in text
+        await chat.shows(
+            "[1] paper.pdf, page 3", "Calls search(query='cats')", "✓ search: three cats", "A cat on a mat"
+        )
+        await chat.shows("/pictures/cat.png", "n is 1")
+        await chat.hides("The passage.")
         await chat.chat.query(Fold).first().toggle()
         await chat.pilot.pause()
-        assert "The passage." in chat.screen_text
+        await chat.shows("The passage.")
 
 
 async def test_links_are_never_opened_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,11 +217,11 @@ async def test_plugins_draw_parts_and_panels_and_failures_are_named(tmp_path: Pa
     async with running(tmp_path, host=host, engine=engine) as chat:
         engine.says([Data("mine", 1, "plain")])
         await chat.send("Draw")
-        assert "my own drawing" in chat.screen_text
+        await chat.shows("my own drawing")
         assert "'raises' failed in render_part" in " ".join(chat.notices)
         assert "'shows' failed in panels" in " ".join(chat.notices)
         await chat.press("f5")
-        assert "Good [panel]" in chat.screen_text
+        await chat.shows("Good [panel]")
 
 
 async def test_the_sent_panel_lists_what_the_model_read(tmp_path: Path) -> None:
@@ -238,11 +233,11 @@ async def test_the_sent_panel_lists_what_the_model_read(tmp_path: Path) -> None:
         assert [piece.title for piece in panel.pieces] == ["Instruction", "User", "Assistant", "User"]
         assert panel.pieces[0].reused == panel.pieces[0].tokens
         assert panel.pieces[-1].reused == 0
-        assert "reused" in chat.screen_text
+        await chat.shows("reused")
         chat.chat.query_one("#sent-list", OptionList).highlighted = 3
         await chat.press("enter")
         await chat.until(lambda: len(chat.app.screen_stack) == 2)
-        assert "Second question" in chat.screen_text
+        await chat.shows("Second question")
         await chat.press("escape", "f5")
         assert chat.app.focused is chat.chat.composer
 

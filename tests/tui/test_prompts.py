@@ -17,7 +17,7 @@ async def test_a_template_is_sent_as_the_user_s_message(tmp_path: Path) -> None:
     async with running(tmp_path, host=host, engine=engine) as chat:
         chat.chat.composer.put("/prompt fix")
         await chat.until(lambda: chat.chat.completer.opened)
-        assert "fix-grammar" in chat.screen_text
+        await chat.shows("fix-grammar")
         await chat.press("tab")
         assert chat.chat.composer.text == "/prompt fix-grammar "
         engine.says("He goes.")
@@ -27,8 +27,8 @@ async def test_a_template_is_sent_as_the_user_s_message(tmp_path: Path) -> None:
         assert question[1].endswith("Text:\n\nHe go.")
         assert answer == ("assistant", "He goes.")
         await chat.send("/prompt fix-grammar")
-        assert "needs a value for {input}" in chat.screen_text
+        await chat.shows("needs a value for {input}")
         assert chat.chat.composer.text == "/prompt fix-grammar"
         chat.chat.composer.put("")
         await chat.press("ctrl+p", *"prompt choose", "enter")
-        await chat.until(lambda: "Which prompt?" in chat.screen_text)
+        await chat.shows("Which prompt?")

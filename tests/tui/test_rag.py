@@ -25,12 +25,12 @@ async def test_from_a_folder_to_the_passage_behind_a_statement(tmp_path: Path) -
     host.add("rag", chatapp_rag)
     async with running(tmp_path / "home", host=host, engine=engine) as chat:
         chat.chat.runner.submit(f"/rag add {folder}")
-        await chat.until(lambda: "2 files (1 more without text)" in chat.screen_text)
-        assert "rag documents" in chat.screen_text
+        await chat.shows("2 files (1 more without text)")
+        await chat.shows("rag documents")
         engine.says("It flows through Lisbon [1], not Madrid [8].")
         await chat.send("Through what does the river Tagus flow?")
         assert chat.said[-1] == ("assistant", "It flows through Lisbon [1], not Madrid.")
-        assert "[1] rivers.md" in chat.screen_text
+        await chat.shows("[1] rivers.md")
         await chat.press("alt+up", "o")
-        await chat.until(lambda: "ends in the Atlantic" in chat.screen_text)
-        assert "lines 1-3" in chat.screen_text
+        await chat.shows("ends in the Atlantic")
+        await chat.shows("lines 1-3")

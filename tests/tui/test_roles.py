@@ -19,19 +19,19 @@ async def test_a_role_is_chosen_and_switched(tmp_path: Path) -> None:
         await chat.until(lambda: chat.chat.completer.opened)
         await chat.press("tab", "enter")
         await chat.until(lambda: chat.settled and "Researcher answers from now on." in chat.screen_text)
-        assert "roles Researcher" in chat.screen_text
+        await chat.shows("roles Researcher")
         engine.says("Found it.", "Once upon a time.")
         await chat.send("Look it up")
         await chat.send("/role writer")
         await chat.send("Write it down")
-        assert "roles Writer" in chat.screen_text
-        assert f"switch {chat.chat.session.status['switch']}" in chat.screen_text
+        await chat.shows("roles Writer")
+        await chat.shows(f"switch {chat.chat.session.status['switch']}")
         assert chat.said[-1] == ("assistant", "Once upon a time.")
         # The switch is a row of its own in what was sent.
         await chat.press("f5")
-        await chat.until(lambda: "Role: Writer" in chat.screen_text)
-        assert "Role: Researcher" in chat.screen_text
+        await chat.shows("Role: Writer")
+        await chat.shows("Role: Researcher")
         await chat.press("f5")
         await chat.send("/role nobody")
-        assert "There is no role 'nobody'" in chat.screen_text
-        assert "roles Writer" in chat.screen_text
+        await chat.shows("There is no role 'nobody'")
+        await chat.shows("roles Writer")

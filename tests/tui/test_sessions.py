@@ -59,9 +59,9 @@ async def test_search_looks_at_everything_that_was_said(tmp_path: Path) -> None:
         await chat.press(*"append")
         await chat.until(lambda: titles(screen) == ["Python lists"])
         await chat.pilot.pause()
-        assert "Use append." in chat.screen_text
+        await chat.shows("Use append.")
         screen.query_one("#search", Input).value = "nothing like it"
-        await chat.until(lambda: "Nothing was found" in chat.screen_text)
+        await chat.shows("Nothing was found")
 
 
 async def test_rename_delete_and_undo(tmp_path: Path) -> None:

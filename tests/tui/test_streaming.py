@@ -30,7 +30,7 @@ async def test_an_answer_is_streamed_as_markdown(tmp_path: Path) -> None:
         text = chat.chat.query_one(AnswerText)
         assert text.source == "A **bold** word.\n\n```python\nprint(1)\n```\n"
         assert text.query("MarkdownFence")
-        assert "print(1)" in chat.screen_text
+        await chat.shows("print(1)")
 
 
 async def test_it_sticks_to_the_bottom_until_the_reader_scrolls(tmp_path: Path) -> None:
@@ -121,11 +121,11 @@ async def test_reasoning_is_folded_and_opens_by_key(tmp_path: Path) -> None:
         assert chat.said[-1] == ("assistant", "Done.")
         fold = chat.chat.query_one(Fold)
         assert fold.heading.startswith("Thought for")
-        assert "First I think." not in chat.screen_text
+        await chat.hides("First I think.")
         await chat.press("alt+up", "enter")
-        assert "First I think." in chat.screen_text
+        await chat.shows("First I think.")
         await chat.press("enter")
-        assert "First I think." not in chat.screen_text
+        await chat.hides("First I think.")
 
 
 def long_conversation(count: int) -> Conversation:

@@ -21,11 +21,11 @@ async def test_reasoning_is_folded_with_its_figures_and_ended_by_a_command(tmp_p
     async with running(tmp_path, host=host, engine=engine) as chat:
         engine.says("1. 3 * 4 = 12.\nFinal answer: 12", "It is 12, without steps.", STEPS, "12 in the end")
         await chat.send("/think on")
-        assert "think" in chat.screen_text
+        await chat.shows("think")
         await chat.send("How many balls?")
         assert chat.said[-1] == ("assistant", "12")
         assert re.fullmatch(r"Thought for \d+\.\d s, \d tokens", chat.chat.query_one(Thought).heading)
-        assert "3 * 4" not in chat.screen_text
+        await chat.hides("3 * 4")
         # Without a marker the whole is the answer, and no thought is left beside it.
         await chat.send("And now?")
         assert chat.said[-1] == ("assistant", "It is 12, without steps.")
