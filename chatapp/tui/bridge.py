@@ -67,8 +67,8 @@ class TextualUI:
             if not answered.done():
                 answered.set_result(result)
 
-        await self._app.push_screen(screen, answer)
         try:
+            await self._app.push_screen(screen, answer)
             return await answered
         except asyncio.CancelledError:
             if screen.is_active:

@@ -57,6 +57,9 @@ class Completer:
             found = []
             owner = session.resolve(before)[0].owner
             session.host.report(owner, "completion", error)
+        if not self._screen.query(Completion):
+            # The screen was taken down while its answer was awaited.
+            return
         # One candidate that is there already needs no list.
         if len(found) == 1 and found[0].text.strip() == before[found[0].start :].strip():
             found = []
