@@ -70,7 +70,7 @@ class Action:
 
     `tool` offers it to the model and `consent` says whether the user is asked first. `ask` makes it an option of
     `chatapp ask` too: ``--NAME VALUE`` runs it before the question. `during` lets it run while an answer streams, at
-    once, where others wait for the answer's end.
+    once, where others wait for the answer's end. `beside` lets the chat go on while it runs, for work that takes long.
     """
 
     name: str
@@ -82,6 +82,7 @@ class Action:
     ask: bool = False
     shell: bool = True
     during: bool = False
+    beside: bool = False
     owner: str = ""
 
     @property
@@ -111,6 +112,7 @@ def action(
     ask: bool = False,
     shell: bool = True,
     during: bool = False,
+    beside: bool = False,
 ) -> Callable[[Callable[..., Any]], Action]: ...
 
 

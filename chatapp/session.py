@@ -19,7 +19,7 @@ from chatapp.events import Event, Finished, Notice, Progress, Usage
 from chatapp.messages import Message, Part, new_id, user
 from chatapp.text import one_line
 from chatapp.tooling import call_tool
-from chatapp.turn import Answer, Turn, failure
+from chatapp.turn import Answer, Turn, announced, failure
 from chatapp.ui import UI
 
 if TYPE_CHECKING:
@@ -47,9 +47,15 @@ class Session:
         self.ui: UI = ui if ui is not None else host.ui
         self.keep = keep
         self.turn: Turn | None = None
-        self.busy = False
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._costs: dict[str, int] = {}
         self._costs_of = ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is under way."""
+        return not self._idle.is_set()
 
     @property
     def values(self) -> dict[str, Any]:
@@ -99,6 +105,21 @@ class Session:
         """
         return self._answer_to(user(text, *parts), self.conversation.head)
 
+    async def add(self, *messages: Message, to: Conversation | None = None) -> None:
+        """Append finished messages, such as a command and what it made, once no answer is under way.
+
+        `to` is the conversation they belong to, when the user may have opened another one since.
+        """
+        await self._idle.wait()
+        conversation = to if to is not None else self.conversation
+        for message in messages:
+            conversation.append(message)
+            conversation.title = conversation.title or one_line(message.text, TITLE_WIDTH)
+        if self.keep:
+            for message in messages:
+                await asyncio.to_thread(self.host.archive.save_message, conversation, message.id)
+            await asyncio.to_thread(self.host.archive.save_values, conversation)
+
     def edit(self, message_id: str, text: str) -> AsyncGenerator[Event, None]:
         """Ask again with another text in place of that message of the user; the old branch stays."""
         old = self.conversation.node(message_id)
@@ -119,7 +140,7 @@ class Session:
     async def _answer_to(self, message: Message, parent: str | None) -> AsyncGenerator[Event, None]:
         if self.busy:
             raise UsageError("An answer is under way; stop it first.")
-        self.busy = True
+        self._idle.clear()
         turn = self.turn = Turn(self, message)
         try:
             self._place(message, parent)
@@ -134,7 +155,7 @@ class Session:
             try:
                 await self._conclude(turn)
             finally:
-                self.busy = False
+                self._idle.set()
 
     def _place(self, message: Message, parent: str | None) -> None:
         if message.id in self.conversation.nodes:
@@ -154,7 +175,7 @@ class Session:
         blocks = await self._blocks(turn)
         for turn.round in range(1, self.host.settings.core.max_rounds + 1):
             layout = await self._lay_out(turn, blocks, engine)
-            async for notice in self._announce(layout):
+            for notice in announced(layout, self.values):
                 yield notice
             answer = Answer(new_id(), self._origin(engine))
             async with aclosing(self._ask(turn, engine, layout, answer)) as events:
@@ -194,18 +215,6 @@ class Session:
         self.conversation.update(turn.message)
         await self._save(turn.message.id)
         return layout
-
-    async def _announce(self, layout: Layout) -> AsyncGenerator[Event, None]:
-        if layout.first_kept != self.values.get("first_kept"):
-            self.values["first_kept"] = layout.first_kept
-            yield Notice(
-                f"The conversation has outgrown the model's context: its {layout.left_out} oldest messages are no "
-                "longer read by the model. They stay here and in the archive; pin a message to keep it in."
-            )
-        for block in layout.dropped:
-            yield Notice(
-                f"There was no room for {block.title or block.plugin!r}; it was left out of this turn.", "warning"
-            )
 
     def _origin(self, engine: Engine) -> dict[str, Any]:
         return {"model": engine.info.model, **({"status": dict(self.status)} if self.status else {})}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from chatapp.actions import Action, arguments_model, run
 from chatapp.engine import Tool
 from chatapp.errors import ChatappError, PluginError, UsageError
-from chatapp.events import Progress
+from chatapp.events import Notice, Progress
 from chatapp.messages import Part, Text, ToolCall, ToolResult
 from chatapp.ui import plain
 
@@ -40,6 +40,8 @@ async def call_tool(session: Session, call: ToolCall) -> tuple[ToolResult, list[
             async for event in events:
                 if isinstance(event, Progress):
                     session.ui.progress(event)
+                elif isinstance(event, Notice):
+                    session.ui.notify(event.text, event.level)
                 else:
                     shown.append(event)  # type: ignore[arg-type]
     except ChatappError as error:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from chatapp.context import Piece, with_reuse
+from chatapp.context import Layout, Piece, with_reuse
 from chatapp.engine import Request
 from chatapp.errors import ChatappError
-from chatapp.events import Event, Finished, ReasoningDelta, TextDelta, Usage
+from chatapp.events import Event, Finished, Notice, ReasoningDelta, TextDelta, Usage
 from chatapp.messages import Data, Media, Message, Part, Reasoning, Source, Text, ToolCall
 from chatapp.plugins import explain
 
@@ -22,6 +22,18 @@ def failure(error: Exception) -> Finished:
     """The end of an answer whose engine raised this."""
     known = isinstance(error, ChatappError)
     return Finished("failed", str(error) if known else f"The engine failed: {explain(error)}")
+
+
+def announced(layout: Layout, values: dict[str, Any]) -> Iterator[Notice]:
+    """What the user should know of how a prompt was laid out; `values` remember what was said."""
+    if layout.first_kept != values.get("first_kept"):
+        values["first_kept"] = layout.first_kept
+        yield Notice(
+            f"The conversation has outgrown the model's context: its {layout.left_out} oldest messages are no "
+            "longer read by the model. They stay here and in the archive; pin a message to keep it in."
+        )
+    for block in layout.dropped:
+        yield Notice(f"There was no room for {block.title or block.plugin!r}; it was left out of this turn.", "warning")
 
 
 @dataclass(slots=True)

@@ -118,7 +118,7 @@ class FirstRun:
                 screen.show_hints()
         if not await self.check():
             screen.warmup.start()
-            screen.runner.next()
+            await screen.runner.next()
 
     async def _close(self) -> None:
         if self._card is not None:

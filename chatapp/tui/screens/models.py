@@ -129,7 +129,7 @@ class ModelsScreen(Screen[None]):
         await self.look()
         if self._chat.first_run.needed and not await self._chat.first_run.check():
             self._chat.warmup.start()
-            self._chat.runner.next()
+            await self._chat.runner.next()
 
     @work
     async def action_remove(self) -> None:

@@ -57,6 +57,7 @@ class StatusBar(Static):
         self._facts = Facts("")
         self._doing = ""
         self._progress: Progress | None = None
+        self._beside: dict[object, Progress] = {}
         self._rate = Rate()
         self._frame = 0
 
@@ -82,26 +83,51 @@ class StatusBar(Static):
 
     def report(self, progress: Progress) -> None:
         """How far it is; another label begins anew."""
-        if self._progress is None or self._progress.label != progress.label:
-            self._rate = Rate()
-        self._rate.feed(progress.done, progress.total)
+        self._measure(self._progress, progress)
         self._progress = progress
         self._clock.resume()
         self._draw()
 
+    def beside(self, mark: object, progress: Progress | None) -> None:
+        """How far something is that goes on beside the conversation (None: it ended); shown when nothing else is."""
+        before = self._beside.pop(mark, None)
+        if progress is not None:
+            if not self._doing:
+                self._measure(before, progress)
+            self._beside[mark] = progress
+        self._rest()
+
     def end(self) -> None:
-        """Nothing goes on any more."""
-        self._doing, self._progress = "", None
-        self._clock.pause()
+        """Nothing goes on any more but what goes on beside."""
+        self._doing, self._progress, self._rate = "", None, Rate()
+        self._rest()
+
+    def _measure(self, before: Progress | None, progress: Progress) -> None:
+        if before is None or before.label != progress.label:
+            self._rate = Rate()
+        self._rate.feed(progress.done, progress.total)
+
+    def _rest(self) -> None:
+        if self._doing or self._progress is not None or self._beside:
+            self._clock.resume()
+        else:
+            self._clock.pause()
         self._draw()
 
     @property
     def doing(self) -> str:
         """What goes on, as it is shown; empty when nothing does."""
-        if self._progress is not None:
-            detail = describe(self._progress, self._rate)
-            return f"{self._progress.label}: {detail}" if detail else self._progress.label
+        shown = self._shown
+        if shown is not None:
+            detail = describe(shown, self._rate)
+            return f"{shown.label}: {detail}" if detail else shown.label
         return self._doing
+
+    @property
+    def _shown(self) -> Progress | None:
+        if self._doing or self._progress is not None:
+            return self._progress
+        return next(reversed(self._beside.values()), None)
 
     def on_resize(self) -> None:
         """What fits depends on the width."""
@@ -123,7 +149,8 @@ class StatusBar(Static):
         if not doing:
             return line(("F1", "$primary"), (" help", "dim"))
         spin = (SPINNER[self._frame], "$primary bold")
-        part = fraction(self._progress) if self._progress is not None else None
+        shown = self._shown
+        part = fraction(shown) if shown is not None else None
         meter = (bar(part, BAR) + " ", "$primary") if part is not None else ""
         escape = "  Esc stops" if width >= 60 else ""
         room = max(12, width // 2 + width // 8 - BAR - len(escape))
