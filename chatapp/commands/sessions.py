@@ -100,8 +100,8 @@ async def export(
     *,
     format: Annotated[Literal["markdown", "json"] | None, "Otherwise by the file's ending"] = None,
 ) -> str | Text:
-    """Write a conversation as Markdown (what is shown) or JSON (everything, to import again)."""
-    from chatapp.transfer import to_json, to_markdown
+    """Write a conversation as Markdown (what is shown) or JSON (everything, to import again), its pictures beside."""
+    from chatapp.transfer import to_json, to_markdown, with_files
 
     if conversation:
         found = await asyncio.to_thread(session.host.archive.load, conversation)
@@ -110,11 +110,15 @@ async def export(
     else:
         raise UsageError("Name the conversation to export; `sessions list` shows their ids.")
     as_json = format == "json" or (format is None and file is not None and file.suffix == ".json")
-    text = await asyncio.to_thread(to_json if as_json else to_markdown, found)
+    write = to_json if as_json else to_markdown
     if file is None:
-        return Text(text)
+        return Text(await asyncio.to_thread(write, found))
     if file.exists() and not await session.ui.confirm(f"{file} exists already. Replace it?"):
         raise UsageError(f"{file} exists already and was left as it is; choose another name.")
+    try:
+        text = write(await asyncio.to_thread(with_files, found, file))
+    except OSError as error:
+        raise UsageError(f"A picture of the conversation cannot be copied beside {file}: {error.strerror}.") from error
     await asyncio.to_thread(write_private, file, text)
     return f"Written to {file}."
 

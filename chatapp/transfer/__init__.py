@@ -11,6 +11,7 @@ from pathlib import Path
 from chatapp.conversation import Conversation
 from chatapp.errors import ArchiveError
 from chatapp.text import visible
+from chatapp.transfer.files import found_files, with_files
 from chatapp.transfer.head import MAX_CHARACTERS, VERSION, check_length
 from chatapp.transfer.page import from_markdown, is_markdown, to_markdown
 from chatapp.transfer.tree import FORMAT, from_json, to_json
@@ -25,6 +26,7 @@ __all__ = [
     "read",
     "to_json",
     "to_markdown",
+    "with_files",
 ]
 
 
@@ -35,7 +37,10 @@ def parse(text: str) -> Conversation:
 
 
 def read(path: Path) -> Conversation:
-    """The conversation in a file of either kind; ArchiveError, and before reading it if it is far too long."""
+    """The conversation in a file of either kind, with the files beside it.
+
+    ArchiveError, and before reading it if it is far too long.
+    """
     shown = visible(str(path))
     try:
         # A character takes up to four bytes, so this refuses no file that `parse` would take.
@@ -46,4 +51,4 @@ def read(path: Path) -> Conversation:
         raise ArchiveError(f"{shown} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise ArchiveError(f"{shown} is not text, so it holds no conversation to import.") from error
-    return parse(text)
+    return found_files(parse(text), path)
