@@ -78,6 +78,10 @@ if TYPE_CHECKING:
     from chatapp.models.wheels import opened_wheel as opened_wheel
     from chatapp.models.wheels import wheel_member as wheel_member
     from chatapp.paths import Paths as Paths
+    from chatapp.pictures import Painter as Painter
+    from chatapp.pictures import Picture as Picture
+    from chatapp.pictures import PictureRequest as PictureRequest
+    from chatapp.pictures import PictureStep as PictureStep
     from chatapp.progress import human_bytes as human_bytes
     from chatapp.session import Session as Session
     from chatapp.settings import write_private as write_private
@@ -114,6 +118,7 @@ _HOME = {
     "models.sources": "SourceFailed",
     "models.wheels": "download_wheel growing opened_wheel wheel_member",
     "paths": "Paths",
+    "pictures": "Painter Picture PictureRequest PictureStep",
     "progress": "human_bytes",
     "session": "Session",
     "settings": "write_private",

@@ -16,6 +16,7 @@ from chatapp.messages import Message, Source
 
 if TYPE_CHECKING:
     from chatapp.host import Host
+    from chatapp.pictures import Painter
 
 Kind: TypeAlias = Literal["chat", "image", "embedding", "reader", "reranker"]
 Report: TypeAlias = Callable[[Progress], None]
@@ -267,7 +268,7 @@ class Reranker(Protocol):
         ...
 
 
-AnyEngine: TypeAlias = Engine | Embedder | Reader | Reranker
+AnyEngine: TypeAlias = "Engine | Embedder | Reader | Reranker | Painter"
 
 
 @dataclass(frozen=True, slots=True)

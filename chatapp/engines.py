@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from chatapp.engine import AnyEngine, Embedder, Engine, EngineConfig, EngineSpec, Kind, Reader, Reranker
 from chatapp.errors import ChatappError, EngineError
 from chatapp.events import Progress
+from chatapp.pictures import Painter
 from chatapp.plugins import explain
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ class Engines:
 
     @overload
     def current(self, kind: Literal["reranker"]) -> Reranker | None: ...
+
+    @overload
+    def current(self, kind: Literal["image"]) -> Painter | None: ...
 
     @overload
     def current(self, kind: Kind) -> Any: ...

@@ -138,7 +138,7 @@ def chat_text(message: Message) -> str:
     """What the model reads for this message: its context, then what is attached, then its text; no reasoning.
 
     Attached text is fenced and labelled, and cannot close its own fence: what a document says is data. The sources of
-    an answer are what it cited, which is in the conversation already.
+    an answer are what it cited, which is in the conversation already. Of a picture the model reads what its `alt` says.
     """
     parts = [message.context] if message.context else []
     for part in message.parts:
@@ -148,5 +148,7 @@ def chat_text(message: Message) -> str:
             parts.append(f'<document title="{part.title}"{where}>\n{inside}\n</document>')
         elif isinstance(part, ToolResult):
             parts.append(part.text)
+        elif isinstance(part, Media):
+            parts.append(part.alt)
     parts.append(message.text)
     return "\n\n".join(text for text in parts if text)
