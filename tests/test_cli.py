@@ -233,3 +233,10 @@ def test_questions_are_asked_on_a_terminal(home: Path, tmp_path: Path) -> None:
         terminal.type("y\n")
         assert terminal.end() == 0
     assert "lighthouse" in file.read_text()
+
+
+def test_help_of_a_command_with_subcommands_shows_both(home: Path) -> None:
+    out = chatapp(home, "image", "--help").out
+    assert "chatapp image [OPTIONS] [PROMPT]... | COMMAND" in out
+    assert "--seed INTEGER" in out
+    assert "upscale" in out

@@ -46,6 +46,15 @@ class _Both(click.Group):
         """Words that begin with no subcommand are the command's own."""
         return super().parse_args(context, args if args and args[0] in {*self.commands, "--help"} else ["", *args])
 
+    def collect_usage_pieces(self, context: click.Context) -> list[str]:
+        """What the command itself takes, or a subcommand."""
+        return [*self.own.collect_usage_pieces(context), "| COMMAND [ARGS]..."]
+
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """The command's own options, then the subcommands."""
+        self.own.format_options(context, formatter)
+        self.format_commands(context, formatter)
+
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """The command itself goes by the empty name."""
         return super().get_command(context, name) if name else self.own

@@ -18,7 +18,7 @@ from chatapp_rag.library import ON, Library, absolute, library
 from chatapp_rag.writing import Outcome
 
 
-@action("rag add")
+@action("rag add", beside=True)
 async def add(
     session: Session,
     *paths: Annotated[Path, "Files and folders; without any, those added before are read again", paths_below],
@@ -28,7 +28,7 @@ async def add(
     """Add files and folders to a collection, or bring it up to date: only what changed is read again."""
     from chatapp_rag.updating import update
 
-    shelf = library(session.host)
+    shelf, begun = library(session.host), session.conversation
     wanted = await absolute(paths)
     found = await _found_or_none(shelf, collection)
     if found is None and not wanted:
@@ -49,7 +49,8 @@ async def add(
             else:
                 outcome = step
     yield _told(found, outcome)
-    if session.keep and not session.values.get(ON) and outcome.embedded:
+    # Meanwhile the user may have gone on to another conversation, which did not ask for it.
+    if session.keep and session.conversation is begun and not session.values.get(ON) and outcome.embedded:
         async with aclosing(turn_on(session, shelf, found)) as steps:
             async for each in steps:
                 yield each
