@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from chatapp import Data, Event, Media, Rest, Session, UsageError, action, table
+from chatapp import Data, Event, Media, Progress, Rest, Session, UsageError, action, table
 from chatapp_images.asking import Asked, asked, chosen_model, content, like, mask_of, named, repeated
 from chatapp_images.keeping import folder, keep, last_picture, media, pictures
 from chatapp_images.painting import painted
@@ -210,6 +210,26 @@ async def models(session: Session) -> Data:
     return table("images", columns, await asyncio.to_thread(list_models, session.host))
 
 
+@action("image pull", beside=True)
+async def pull(session: Session, name: Model = "") -> AsyncIterator[Event | str]:
+    """Download a model that paints now, so that it can be used without a network later."""
+    from chatapp_images.fetching import ensure
+    from chatapp_images.models import find
+
+    chosen = find(session.host, name)
+    news: asyncio.Queue[Progress | None] = asyncio.Queue()
+    fetching = asyncio.ensure_future(ensure(session.host, chosen, news.put_nowait))
+    fetching.add_done_callback(lambda _: news.put_nowait(None))
+    try:
+        while (progress := await news.get()) is not None:
+            yield progress
+        await fetching
+        yield f"The model is in {chosen.path}."
+    finally:
+        fetching.cancel()
+        await asyncio.wait([fetching])
+
+
 @action("image model", shell=False)
 async def model(session: Session, name: Annotated[str, "A model", _models] = "") -> str:
     """Show the model that paints in this conversation, or choose another."""
@@ -231,4 +251,4 @@ async def list_(session: Session) -> Data:
     return table(f"pictures in {folder(session.host)}", ("file", "prompt", "model", "seed"), rows)
 
 
-ACTIONS = [image, draw, again, vary, edit, inpaint, upscale, grid, models, model, list_]
+ACTIONS = [image, draw, again, vary, edit, inpaint, upscale, grid, models, pull, model, list_]

@@ -1,8 +1,7 @@
-"""How a picture looks while it is painted: the clean picture each step stands for, decoded beside the painting."""
+"""How a picture looks while it is painted: the clean picture each step stands for, decoded at little cost."""
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import wraps
 from typing import Any
 
@@ -45,22 +44,16 @@ class Capture:
 
 
 class Decoder:
-    """Turns latents into small PNGs in a thread of its own, so that painting does not wait for them."""
+    """Turns latents into small PNGs; `able` says whether it can. A second thread was tried and cost more than it saved,
+    as it shares the interpreter's lock with the painting."""
 
     def __init__(self, pipeline: Any) -> None:
-        self._pipeline = pipeline
-        self._threads = ThreadPoolExecutor(1, "preview")
-        self.able = self._tiny() is not None or self._factors() is not None
+        self._factors = _factors(pipeline)
+        self._tiny = _tiny(pipeline)
+        self.able = self._tiny is not None or self._factors is not None
 
-    def later(self, latents: Any) -> Future[bytes]:
-        """The PNG of these latents, when it is made."""
-        return self._threads.submit(self._png, latents)
-
-    def close(self) -> None:
-        """Give up what is not begun and wait for what is."""
-        self._threads.shutdown(cancel_futures=True)
-
-    def _png(self, latents: Any) -> bytes:
+    def png(self, latents: Any) -> bytes:
+        """The picture that the latents stand for, or one near to it."""
         import torch
 
         with torch.inference_mode():
@@ -74,22 +67,32 @@ class Decoder:
         """Red, green and blue in -1..1, by the tiny autoencoder where there is one, else by the linear factors."""
         import torch
 
-        tiny = self._tiny()
-        if tiny is not None:
-            return tiny.decode(latents.to(tiny.dtype) / tiny.config.scaling_factor, return_dict=False)[0]
-        factors = torch.tensor(self._factors(), device=latents.device)
-        small = torch.einsum("bchw,cr->brhw", latents.float(), factors)
+        if self._tiny is not None:
+            return self._tiny.decode(
+                latents.to(self._tiny.dtype) / self._tiny.config.scaling_factor, return_dict=False
+            )[0]
+        small = torch.einsum("bchw,cr->brhw", latents.float(), torch.tensor(self._factors, device=latents.device))
         return torch.nn.functional.interpolate(small, scale_factor=LATENT_SIDE // 2, mode="bilinear")
 
-    def _tiny(self) -> Any:
-        vae = getattr(self._pipeline, "preview_vae", None) or getattr(self._pipeline, "vae", None)
-        return vae if type(vae).__name__ == "AutoencoderTiny" else None
 
-    def _factors(self) -> Any:
-        kind = type(self._pipeline).__name__
-        if kind.startswith("StableDiffusionXL"):
-            return SDXL_FACTORS
-        return SD_FACTORS if kind.startswith("StableDiffusion") and "3" not in kind else None
+def _tiny(pipeline: Any) -> Any:
+    """A copy of the model's tiny autoencoder, None where it has none."""
+    vae: Any = getattr(pipeline, "preview_vae", None) or getattr(pipeline, "vae", None)
+    if type(vae).__name__ != "AutoencoderTiny":
+        return None
+    import copy
+
+    import torch
+
+    # In this layout it decodes a third faster on processors; the model's own keeps the bytes of its pictures.
+    return copy.deepcopy(vae).to(memory_format=torch.channels_last)
+
+
+def _factors(pipeline: Any) -> Any:
+    kind = type(pipeline).__name__
+    if kind.startswith("StableDiffusionXL"):
+        return SDXL_FACTORS
+    return SD_FACTORS if kind.startswith("StableDiffusion") and "3" not in kind else None
 
 
 def due(done: int, every: int) -> bool:

@@ -21,6 +21,8 @@ from chatapp_images.stepping import Steps, Stopped
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+MOST_ENLARGED = 768
+"""The longest side in pixels that a model which enlarges is given: its activations grow with the picture's area."""
 NICE = 5
 """How far this process steps back for the others of the machine."""
 
@@ -72,6 +74,12 @@ class Service:
         enlarges = self._made.chosen.entry is not None and self._made.chosen.entry.task == "enlarge"
         if enlarges and done.task != "enlarge":
             raise EngineError(f"{self._made.chosen.name} only enlarges pictures: choose another model to paint.")
+        if enlarges and done.image is not None and max(done.image.size) > MOST_ENLARGED:
+            width, height = done.image.size
+            raise EngineError(
+                f"A picture of {width}×{height} pixels is too large for {self._made.chosen.name}: it takes at most "
+                f"{MOST_ENLARGED} a side."
+            )
         if done.task == "enlarge" and not enlarges:
             job.emit(self._resampled(done))
             return
@@ -103,7 +111,9 @@ class Service:
             "generator": generator,
         }
         try:
-            made = pipeline(**common, **self._inputs(done), **_callback(done, steps)).images[0]
+            # Spares small models some work of torch's own that training needs.
+            with torch.inference_mode():
+                made = pipeline(**common, **self._inputs(done), **_callback(done, steps)).images[0]
             steps.finish()
             steps.replay(request.seed)
         except (ValueError, RuntimeError, TypeError, LookupError) as error:
@@ -161,7 +171,6 @@ class Service:
     def _forget(self) -> None:
         """Let go of the model held now, before another takes its place."""
         if hasattr(self, "_decoder"):
-            self._decoder.close()
             del self._decoder, self._pipelines
         import gc
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from concurrent.futures import Future
 from typing import Any
 
 from chatapp import EngineError, Job, PictureStep
@@ -13,7 +11,7 @@ from chatapp_images.schedulers import noised
 
 PACE_SECONDS = 0.08
 """From one picture of the forward process, or of the way back, to the next: all are made already, and eyes are slow."""
-TELL_SECONDS = 0.05
+TELL_SECONDS = 0.1
 """Steps that follow each other faster are not all told: whoever listens takes the processor from the painting."""
 FRAMES = 10
 """Pictures of the forward process where no previews are asked for."""
@@ -39,7 +37,6 @@ class Steps:
         able = decoder.able
         self._every = (every or max(1, total // FRAMES) if forward else every) if able else 0
         self._forward = forward and able
-        self._pending: deque[tuple[int, int, Future[bytes]]] = deque()
         self._frames: list[tuple[int, int, bytes]] = []
         self._latents: Any = None
         self._told = 0.0
@@ -55,7 +52,7 @@ class Steps:
         self._count(timestep, latents)
 
     def finish(self) -> None:
-        """Tell the previews that are still under way; EngineError where the numbers ran over."""
+        """EngineError where the numbers ran over, so that there is no picture."""
         import torch
 
         if self._latents is not None and not bool(torch.isfinite(self._latents).all()):
@@ -63,8 +60,6 @@ class Steps:
                 "The model's numbers ran over in this precision, so there is no picture: set images.precision to "
                 "float32, or choose another scheduler."
             )
-        while self._pending:
-            self._tell(self.total, wait=True)
 
     def replay(self, seed: int) -> None:
         """The two phases of diffusion (Ho et al., 2020): noise is added to the picture, then it comes back as painted.
@@ -78,7 +73,7 @@ class Steps:
         noise = torch.randn(self._latents.shape, generator=torch.Generator().manual_seed(seed)).to(self._latents)
         times = [timestep for _, timestep, _ in reversed(self._frames)]
         for number, timestep in enumerate(times, 1):
-            frame = self._decoder.later(noised(self._scheduler, self._latents, noise, timestep)).result()
+            frame = self._decoder.png(noised(self._scheduler, self._latents, noise, timestep))
             self._show(PictureStep(number, len(times), frame, "forward"))
         for done, _, frame in self._frames:
             self._show(PictureStep(done, self.total, frame))
@@ -94,23 +89,14 @@ class Steps:
         if self._job.cancelled:
             raise Stopped
         self._latents = latents
+        preview = None
         # The last step's is the picture itself.
         if due(self.run, self._every) and (self.run < self.total or self._forward):
-            future = self._decoder.later(self._capture.clean(latents))
-            self._pending.append((self.run, int(timestep), future))
-        self._tell(self.run)
-
-    def _tell(self, done: int, wait: bool = False) -> None:
-        """Tell the step, with the oldest preview that is made and not told yet; late ones come with a later step."""
-        preview = None
-        if self._pending and (wait or self._pending[0][2].done()):
-            at, timestep, future = self._pending.popleft()
+            preview = self._decoder.png(self._capture.clean(latents))
             if self._forward:
-                self._frames.append((at, timestep, future.result()))
-            else:
-                preview = future.result()
+                self._frames.append((self.run, int(timestep), preview))
+                preview = None
         now = time.monotonic()
-        late = now - self._told >= TELL_SECONDS or done == self.total
-        if preview is not None or (late and not wait):
+        if preview is not None or now - self._told >= TELL_SECONDS or self.run == self.total:
             self._told = now
-            self._job.emit(PictureStep(done, self.total, preview))
+            self._job.emit(PictureStep(self.run, self.total, preview))

@@ -13,6 +13,8 @@ import pytest
 import pytest_asyncio
 
 from chatapp import Adapter, EngineConfig, EngineError, Host, ModelError, PictureRequest, Progress
+from chatapp_images import models
+from chatapp_images.catalogue import UPSCALER
 from chatapp_images.engine import DiffusersPainter, open_painter
 from tests.plugins.images_support import SIDE, chunk, opened, painted, plain_host, png, tiny_pipeline, weights
 
@@ -191,3 +193,24 @@ async def test_what_is_transparent_is_white(painter: DiffusersPainter) -> None:
     images.new("RGBA", (SIDE, SIDE), (0, 0, 0, 0)).save(buffer, "PNG")
     _, picture = await painted(painter, replace(APPLE, image=buffer.getvalue(), strength=0.0))
     assert pixels(picture.png) == pixels(png(SIDE, SIDE))
+
+
+async def test_a_model_that_enlarges(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As one that comes with the package: found by its name, nothing to download.
+    known = {"x4-upscaler": replace(UPSCALER, repository="", steps=3)}
+    monkeypatch.setattr(models, "CATALOGUE", known)
+    monkeypatch.setattr(models, "embedded", lambda name: tiny_pipeline(tmp_path / name, enlarges=True))
+    config = EngineConfig("x4-upscaler", kind="image")
+    painter = await open_painter(host, config, lambda progress: None)
+    try:
+        steps, picture = await painted(painter, PictureRequest("a cat", 1, image=RED, enlarge=4))
+        assert (picture.width, picture.height) == (4 * SIDE, 4 * SIDE)
+        assert steps[-1].done == 3
+        assert picture.facts["task"] == "enlarge"
+        assert picture.notes == ()
+        with pytest.raises(EngineError, match=r"^x4-upscaler only enlarges pictures: choose another model to paint\.$"):
+            await painted(painter, APPLE)
+        with pytest.raises(EngineError, match=r"^A picture of 800×8 pixels is too large for x4-upscaler: it takes at"):
+            await painted(painter, replace(APPLE, image=png(800, 8), enlarge=4))
+    finally:
+        await painter.close()

@@ -226,3 +226,10 @@ async def test_the_models_are_listed_and_one_is_chosen_for_a_conversation(tmp_pa
         await told(session, "/image model sd-turbo")
         await told(session, "/image a cat")
         assert painter.models[-1] == "sd-turbo"
+
+
+async def test_a_model_that_is_here_needs_no_download(tmp_path: Path) -> None:
+    async with studio_in(tmp_path, ScriptedPainter()) as session:
+        assert "icons" in (await told(session, "/image pull icons"))[-1].text  # type: ignore[union-attr]
+        with pytest.raises(ChatappError, match="no image model called 'nobody'"):
+            await told(session, "/image pull nobody")

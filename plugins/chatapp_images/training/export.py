@@ -59,6 +59,9 @@ def write(work: Path, saved: Path, target: Path) -> int:
     pipeline.to(torch.float16).save_pretrained(partial)
     for config in partial.rglob("*.json"):
         _tidy(config)
+    for weights in partial.rglob("*.safetensors"):
+        # They are written for their owner alone, and would be installed so.
+        weights.chmod(0o644)
     write_licence(work / "npm", partial)
     size = size_of(partial)
     if size > LIMIT:
