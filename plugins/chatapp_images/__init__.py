@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from chatapp import Data, EngineConfig, EngineSpec, Host, Media, Painter, Part, Report, hookimpl
+from chatapp import Data, EngineConfig, EngineSpec, Host, Media, Painter, Part, Report, Session, hookimpl
 
 # Nothing heavy here: the child process imports this package too, and every start of chatapp does.
 if TYPE_CHECKING:
@@ -33,6 +34,16 @@ def actions() -> Iterable[Any]:
 def engines() -> Iterable[EngineSpec]:
     """An engine of the kind "image"; ask for it with `host.engines.ready`."""
     yield EngineSpec("diffusers", _open, "image", "Pictures, by diffusion models")
+
+
+@hookimpl
+def configure_engine(config: EngineConfig, session: Session) -> EngineConfig | None:
+    """Lay the LoRAs of the settings over the model that paints."""
+    if config.kind != "image":
+        return None
+    from chatapp_images.options import ImagesSettings, adapters_in
+
+    return replace(config, adapters=(*config.adapters, *adapters_in(session.host.config(ImagesSettings).loras)))
 
 
 async def _open(host: Host, config: EngineConfig, report: Report) -> Painter:

@@ -11,6 +11,7 @@ from typing import Any
 
 import chatapp_images
 from chatapp import (
+    Adapter,
     EngineConfig,
     EngineError,
     EngineInfo,
@@ -37,6 +38,7 @@ class ScriptedPainter:
     def __init__(self, *, held: bool = False) -> None:
         self.requests: list[PictureRequest] = []
         self.models: list[str] = []
+        self.adapters: tuple[Adapter, ...] = ()
         self.stopped = 0
         self.fails = ""
         self.began, self.go = asyncio.Event(), asyncio.Event()
@@ -69,6 +71,7 @@ class ScriptedPainter:
     async def tune(self, config: EngineConfig) -> bool:
         """Takes on any model."""
         self.models.append(config.model)
+        self.adapters = config.adapters
         return True
 
     async def close(self) -> None:
@@ -80,7 +83,7 @@ class Painters:
 
     def __init__(self, painter: ScriptedPainter) -> None:
         self._painter = painter
-        for name in ("settings", "actions", "render_part"):
+        for name in ("settings", "actions", "render_part", "configure_engine"):
             setattr(self, name, getattr(chatapp_images, name))
 
     @hookimpl
@@ -88,7 +91,7 @@ class Painters:
         """One engine of the kind "image"."""
 
         async def opened(host: Host, config: EngineConfig, report: Report) -> ScriptedPainter:
-            self._painter.models.append(config.model)
+            await self._painter.tune(config)
             return self._painter
 
         yield EngineSpec("scripted painter", opened, "image")

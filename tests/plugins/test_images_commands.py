@@ -233,3 +233,14 @@ async def test_a_model_that_is_here_needs_no_download(tmp_path: Path) -> None:
         assert "icons" in (await told(session, "/image pull icons"))[-1].text  # type: ignore[union-attr]
         with pytest.raises(ChatappError, match="no image model called 'nobody'"):
             await told(session, "/image pull nobody")
+
+
+async def test_loras_of_the_settings_are_laid_over_the_model(tmp_path: Path) -> None:
+    painter = ScriptedPainter()
+    async with studio_in(tmp_path, painter) as session:
+        session.host.set_config("images", "loras", '/a/ink.safetensors=0.5 "/a/my style.safetensors"')
+        await told(session, "/image a cat")
+        assert [(each.name, each.scale) for each in painter.adapters] == [("ink", 0.5), ("my style", 1.0)]
+        for wrong in ("ink.safetensors=much", '"ink.safetensors'):
+            with pytest.raises(ChatappError):
+                session.host.set_config("images", "loras", wrong)
