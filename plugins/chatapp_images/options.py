@@ -28,7 +28,7 @@ class ImagesSettings(BaseModel):
     )
     loras: str = Field(
         "",
-        description='LoRA files laid over the model, each with its scale: `ink.safetensors=0.8 "my style.safetensors"`.',
+        description='LoRA files laid over the model with their scales: `ink.safetensors=0.8 "my style.safetensors"`.',
     )
     preview_every: int = Field(4, ge=0, le=1000, description="Steps from one preview to the next; 0 shows none.")
     forward: bool = Field(False, description="Show first how noise dissolves the picture, then how it comes back.")
