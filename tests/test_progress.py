@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+
 import pytest
 
 from chatapp.events import Progress
-from chatapp.progress import Rate, describe, fraction, human_bytes, human_seconds
+from chatapp.progress import Rate, describe, fraction, human_bytes, human_seconds, reported
 
 
 @pytest.mark.parametrize(
@@ -116,3 +120,31 @@ def test_a_complete_job_says_no_time_left() -> None:
 )
 def test_fraction(done: float, total: float | None, expected: float | None) -> None:
     assert fraction(Progress("", done, total)) == expected
+
+
+async def test_work_is_reported_as_it_goes_and_what_it_raises_comes_last() -> None:
+    async def work(report: Callable[[Progress], None]) -> None:
+        report(Progress("One"))
+        await asyncio.sleep(0)
+        report(Progress("Two"))
+        raise ValueError("broken")
+
+    news = reported(work)
+    assert [(await anext(news)).label for _ in range(2)] == ["One", "Two"]
+    with pytest.raises(ValueError, match="broken"):
+        await anext(news)
+
+
+async def test_closing_the_reports_cancels_the_work() -> None:
+    ended = []
+
+    async def work(report: Callable[[Progress], None]) -> None:
+        try:
+            report(Progress("One"))
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    async with aclosing(reported(work)) as news:
+        assert (await anext(news)).label == "One"
+    assert ended == [True]

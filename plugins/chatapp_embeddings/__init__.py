@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any
 
 from chatapp import (
@@ -13,12 +14,12 @@ from chatapp import (
     EngineSpec,
     Event,
     Host,
-    Progress,
     Report,
     Reranker,
     Session,
     action,
     hookimpl,
+    reported,
     table,
 )
 
@@ -58,17 +59,10 @@ async def pull(
     from chatapp_embeddings.fetching import ensure, named
 
     chosen = named(session.host, name)
-    news: asyncio.Queue[Progress | None] = asyncio.Queue()
-    fetching = asyncio.ensure_future(ensure(session.host, chosen, news.put_nowait))
-    fetching.add_done_callback(lambda _: news.put_nowait(None))
-    try:
-        while (progress := await news.get()) is not None:
+    async with aclosing(reported(lambda report: ensure(session.host, chosen, report))) as news:
+        async for progress in news:
             yield progress
-        await fetching
-        yield f"The {'reranker' if chosen.reranks else 'embedding model'} is in {chosen.folder}."
-    finally:
-        fetching.cancel()
-        await asyncio.wait([fetching])
+    yield f"The {'reranker' if chosen.reranks else 'embedding model'} is in {chosen.folder}."
 
 
 @hookimpl

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from chatapp import Data, Event, Media, Progress, Rest, Session, UsageError, action, table
+from chatapp import Data, Event, Media, Rest, Session, UsageError, action, reported, table
 from chatapp_images.asking import Asked, asked, chosen_model, content, like, mask_of, named, repeated
 from chatapp_images.keeping import folder, keep, last_picture, media, pictures
 from chatapp_images.painting import painted
@@ -217,17 +217,10 @@ async def pull(session: Session, name: Model = "") -> AsyncIterator[Event | str]
     from chatapp_images.models import find
 
     chosen = find(session.host, name)
-    news: asyncio.Queue[Progress | None] = asyncio.Queue()
-    fetching = asyncio.ensure_future(ensure(session.host, chosen, news.put_nowait))
-    fetching.add_done_callback(lambda _: news.put_nowait(None))
-    try:
-        while (progress := await news.get()) is not None:
+    async with aclosing(reported(lambda report: ensure(session.host, chosen, report))) as news:
+        async for progress in news:
             yield progress
-        await fetching
-        yield f"The model is in {chosen.path}."
-    finally:
-        fetching.cancel()
-        await asyncio.wait([fetching])
+    yield f"The model is in {chosen.path}."
 
 
 @action("image model", shell=False)
