@@ -27,7 +27,7 @@ $(VENV)/.ready-icons: $(SOURCES)
 	@$(SETUP) --extras all,icons --stamp .ready-icons
 
 test: $(VENV)/.ready-test test-model
-	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 test-model: $(VENV)/.ready-test
 	@$(BIN)/chatapp models pull $(TEST_MODEL)
