@@ -30,7 +30,7 @@ class ImagesSettings(BaseModel):
         "",
         description='LoRA files laid over the model with their scales: `ink.safetensors=0.8 "my style.safetensors"`.',
     )
-    preview_every: int = Field(4, ge=0, le=1000, description="Steps from one preview to the next; 0 shows none.")
+    preview_every: int = Field(6, ge=0, le=1000, description="Steps from one preview to the next; 0 shows none.")
     forward: bool = Field(False, description="Show first how noise dissolves the picture, then how it comes back.")
     idle_minutes: float = Field(
         5.0, gt=0, le=1440, description="Minutes without a picture after which the model's memory is given back."
