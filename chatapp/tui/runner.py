@@ -138,7 +138,11 @@ class Runner:
         """Go on with what waits."""
         if self.stale and not self.busy and self._screen.is_attached:
             self.stale = False
+            newest = self._screen.transcript.is_at_end
             await self._screen.resync()
+            if newest:
+                # What showed the work went away in the same moment: stay with what took its place.
+                self._screen.call_after_refresh(self._screen.transcript.to_end)
         if self.queue and not self.busy:
             text = self.queue.pop(0)
             self._screen.show_queue()
