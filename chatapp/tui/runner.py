@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -176,17 +176,14 @@ class Runner:
     async def _play(self, job: Job) -> None:
         screen = self._screen
         try:
-            screen.status.begin(job.doing)
-            await screen.started.wait()
-            parts = await self._attached(job)
-            await self._preview(job, parts)
-            async with aclosing(job.start(parts)) as events:
-                async for event in events:
-                    await self._show(event, job)
-        except ChatappError as error:
-            await screen.fail(str(error), job.typed)
-        except Exception as error:  # noqa: BLE001 - a plugin's command may raise anything; it is named, the chat goes on
-            screen.blame(job.typed, error)
+            async with self._telling(job):
+                screen.status.begin(job.doing)
+                await screen.started.wait()
+                parts = await self._attached(job)
+                await self._preview(job, parts)
+                async with aclosing(job.start(parts)) as events:
+                    async for event in events:
+                        await self._show(event, job)
         finally:
             if screen.is_attached and screen.app.is_running:
                 screen.status.end()
@@ -198,23 +195,30 @@ class Runner:
         screen = self._screen
         mark = object()
         try:
-            screen.status.beside(mark, Progress(job.doing))
-            await screen.started.wait()
-            await self._preview(job, ())
-            async with aclosing(job.start(())) as events:
-                async for event in events:
-                    if isinstance(event, Progress):
-                        screen.status.beside(mark, event)
-                    else:
-                        await self._show(event, job)
-        except ChatappError as error:
-            await screen.fail(str(error), job.typed)
-        except Exception as error:  # noqa: BLE001 - a plugin's command may raise anything; it is named, the chat goes on
-            screen.blame(job.typed, error)
+            async with self._telling(job):
+                screen.status.beside(mark, Progress(job.doing))
+                await screen.started.wait()
+                await self._preview(job, ())
+                async with aclosing(job.start(())) as events:
+                    async for event in events:
+                        if isinstance(event, Progress):
+                            screen.status.beside(mark, event)
+                        else:
+                            await self._show(event, job)
         finally:
             screen.status.beside(mark, None)
             self.stale = True
             screen.call_later(self.next)
+
+    @asynccontextmanager
+    async def _telling(self, job: Job) -> AsyncIterator[None]:
+        """Whatever is raised inside is told, and what was typed is not lost."""
+        try:
+            yield
+        except ChatappError as error:
+            await self._screen.fail(str(error), job.typed)
+        except Exception as error:  # noqa: BLE001 - a plugin's command may raise anything; it is named, the chat goes on
+            self._screen.blame(job.typed, error)
 
     async def _attached(self, job: Job) -> tuple[Part, ...]:
         """The files that the message mentions; stopped while they are read, the message goes back to the input."""

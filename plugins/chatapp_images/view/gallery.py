@@ -90,15 +90,8 @@ class GalleryScreen(PictureScreen):
         self._listing = listing
         self._wanted = chosen
         self._all: list[Kept] = []
-        self._found: list[Kept] = []
         self._deleted: list[tuple[Path, Path]] = []
         self._columns = self._rows = 1
-        self.place = 0
-
-    @property
-    def chosen(self) -> Kept | None:
-        """The picture under the cursor."""
-        return self._found[self.place] if self.place < len(self._found) else None
 
     def compose(self) -> ComposeResult:
         """What is looked for, the pictures, what is known of one, keys."""
@@ -140,12 +133,12 @@ class GalleryScreen(PictureScreen):
 
     def _filter(self) -> None:
         words = self.query_one("#find", Input).value
-        self._found = matching(self._all, words)
-        places = [place for place, each in enumerate(self._found) if each.path == self._wanted]
-        self.place = places[0] if places else min(self.place, max(len(self._found) - 1, 0))
+        self._shown = matching(self._all, words)
+        places = [place for place, each in enumerate(self._shown) if each.path == self._wanted]
+        self.place = places[0] if places else min(self.place, max(len(self._shown) - 1, 0))
         none = self.query_one("#none", Static)
         none.update(Content(f"No prompt has “{visible(words)}” in it." if words else "There are no pictures yet."))
-        none.display, self.query_one("#tiles").display = not self._found, bool(self._found)
+        none.display, self.query_one("#tiles").display = not self._shown, bool(self._shown)
         self._show()
 
     def _show(self) -> None:
@@ -155,11 +148,11 @@ class GalleryScreen(PictureScreen):
         first = self.place // count * count
         for number, tile in enumerate(tiles):
             place = first + number
-            tile.show(self._found[place] if place < len(self._found) else None, place == self.place)
-        pages = -(-len(self._found) // count)
+            tile.show(self._shown[place] if place < len(self._shown) else None, place == self.place)
+        pages = -(-len(self._shown) // count)
         box = self.query_one("#gallery", Vertical)
         box.border_subtitle = (
-            f"{len(self._found)} · page {first // count + 1} of {pages} · Esc back" if self._found else ""
+            f"{len(self._shown)} · page {first // count + 1} of {pages} · Esc back" if self._shown else ""
         )
         kept = self.chosen
         about = f"{caption(kept.facts, kept.path.name, 48)} · {when(kept.modified)}" if kept is not None else ""
@@ -167,12 +160,12 @@ class GalleryScreen(PictureScreen):
 
     def action_move(self, by: int) -> None:
         """Another picture."""
-        self.action_jump(min(max(self.place + by, 0), max(len(self._found) - 1, 0)))
+        self.action_jump(min(max(self.place + by, 0), max(len(self._shown) - 1, 0)))
 
     def action_row(self, by: int) -> None:
         """The one above or below, where there is one."""
         place = self.place + by * self._columns
-        if 0 <= place < len(self._found):
+        if 0 <= place < len(self._shown):
             self.action_jump(place)
 
     def action_page(self, by: int) -> None:
@@ -181,8 +174,8 @@ class GalleryScreen(PictureScreen):
 
     def action_jump(self, place: int) -> None:
         """To one of them; -1 is the last."""
-        if self._found:
-            self.place = place % len(self._found)
+        if self._shown:
+            self.place = place % len(self._shown)
             self._wanted = None
             self._show()
 
@@ -197,7 +190,7 @@ class GalleryScreen(PictureScreen):
     def action_larger(self) -> None:
         """Show it larger."""
         if self.chosen is not None:
-            screen = LargeScreen(self._found, self.place)
+            screen = LargeScreen(self._shown, self.place)
             self.app.push_screen(screen, lambda line: self._back_from(screen, line))
 
     def _back_from(self, screen: LargeScreen, line: str | None) -> None:

@@ -52,10 +52,15 @@ class PictureScreen(Screen[str | None]):
         binding("r", "again", "again", "Put the command that paints it again into the input."),
     ]
 
+    def __init__(self, shown: Sequence[Kept] = (), place: int = 0) -> None:
+        super().__init__()
+        self._shown = shown
+        self.place = place
+
     @property
     def chosen(self) -> Kept | None:
-        """The picture that the keys are about."""
-        raise NotImplementedError
+        """The picture that the keys are about: of those that are shown, the one at `place`."""
+        return self._shown[self.place] if self.place < len(self._shown) else None
 
     def action_back(self) -> None:
         """Close, with no line."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -14,7 +13,7 @@ from textual.widgets import Static
 from chatapp import one_line, visible
 from chatapp_images.view import reach
 from chatapp_images.view.canvas import Canvas
-from chatapp_images.view.handling import Kept, PictureScreen, binding, when
+from chatapp_images.view.handling import PictureScreen, binding, when
 from chatapp_images.view.words import table
 
 WIDE = 100
@@ -41,16 +40,6 @@ class LargeScreen(PictureScreen):
         binding("enter,q", "back", "back", "Back to all of them."),
     ]
 
-    def __init__(self, pictures: Sequence[Kept], place: int) -> None:
-        super().__init__()
-        self._pictures = pictures
-        self.place = place
-
-    @property
-    def chosen(self) -> Kept:
-        """The picture that is shown."""
-        return self._pictures[self.place]
-
     def compose(self) -> ComposeResult:
         """Picture, facts, keys."""
         with Container(id="large"):
@@ -66,14 +55,14 @@ class LargeScreen(PictureScreen):
 
     def action_step(self, by: int) -> None:
         """Another picture; there is nothing beyond the last."""
-        self.place = min(max(self.place + by, 0), len(self._pictures) - 1)
+        self.place = min(max(self.place + by, 0), len(self._shown) - 1)
         self._show()
 
     def _show(self) -> None:
-        kept = self.chosen
+        kept = self._shown[self.place]
         box = self.query_one("#large", Container)
         box.border_title = Content(one_line(str(kept.facts.get("prompt") or kept.path.name), 60))
-        box.border_subtitle = f"{self.place + 1} of {len(self._pictures)}"
+        box.border_subtitle = f"{self.place + 1} of {len(self._shown)}"
         self.query_one(Canvas).show(kept.path)
         rows = [*table(kept.facts), ("painted", when(kept.modified)), ("file", visible(str(kept.path)))]
         end = "\n" if self.app.size.width >= WIDE else " · "
