@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from chatapp.context import Piece as Piece
     from chatapp.conversation import Conversation as Conversation
     from chatapp.engine import Adapter as Adapter
+    from chatapp.engine import AdapterFacts as AdapterFacts
+    from chatapp.engine import AdaptingEngine as AdaptingEngine
     from chatapp.engine import Embedder as Embedder
     from chatapp.engine import Engine as Engine
     from chatapp.engine import EngineConfig as EngineConfig
@@ -57,6 +59,10 @@ if TYPE_CHECKING:
     from chatapp.events import TextDelta as TextDelta
     from chatapp.events import TokenLogprob as TokenLogprob
     from chatapp.events import Usage as Usage
+    from chatapp.gguf import GgufHead as GgufHead
+    from chatapp.gguf import GgufItems as GgufItems
+    from chatapp.gguf import GgufTensor as GgufTensor
+    from chatapp.gguf import read_gguf as read_gguf
     from chatapp.hookspecs import hookimpl as hookimpl
     from chatapp.host import Host as Host
     from chatapp.messages import Data as Data
@@ -106,12 +112,13 @@ _HOME = {
     "commands.table": "table",
     "context": "Block Piece",
     "conversation": "Conversation",
-    "engine": "Adapter Embedder Engine EngineConfig EngineInfo EngineSpec Reader Report Request Reranker "
-    "Sampling TokenizingEngine Tool Vectors",
+    "engine": "Adapter AdapterFacts AdaptingEngine Embedder Engine EngineConfig EngineInfo EngineSpec Reader Report "
+    "Request Reranker Sampling TokenizingEngine Tool Vectors",
     "errors": "ArchiveError ChatappError EngineError ModelError OfflineError PluginError SettingsError UsageError "
     "WorkerDied WorkerError",
     "evaluation": "Evaluation Tally wilson",
     "events": "Event Finished Notice Progress Reason ReasoningDelta TextDelta TokenLogprob Usage",
+    "gguf": "GgufHead GgufItems GgufTensor read_gguf",
     "hookspecs": "hookimpl",
     "host": "Host",
     "messages": "Data Media Message Part Reasoning Source Text ToolCall ToolResult assistant chat_text user",

@@ -85,6 +85,24 @@ class Adapter:
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterFacts:
+    """What an adapter's file says: `rank` and `alpha` of its factors, the modules they change, bytes of the file.
+
+    `invocation` is empty for an ordinary adapter, which changes how the whole conversation is read. An activated one
+    (aLoRA; Greenewald et al., 2025) takes effect only from the last place on where the prompt has these token ids, so
+    what was read before it stays valid; `invocation_text` is the text they stand for.
+    """
+
+    rank: int
+    alpha: float
+    targets: tuple[str, ...]
+    bytes: int
+    architecture: str
+    invocation: tuple[int, ...] = ()
+    invocation_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineConfig:
     """What an engine opens. `model` is a name its plugin understands, or a path; None where the engine has a default.
 
@@ -148,6 +166,18 @@ class TokenizingEngine(Engine, Protocol):
 
     async def tokenize(self, request: Request) -> list[str]:
         """The texts of the tokens that this request's prompt is read as, in order."""
+        ...
+
+
+@runtime_checkable
+class AdaptingEngine(Engine, Protocol):
+    """An engine with the feature "adapters": `tune` lays other adapters over the open model at once."""
+
+    async def examine(self, adapter: Adapter) -> AdapterFacts:
+        """What an adapter is; EngineError in one sentence when it is no adapter for the open model, or does nothing.
+
+        Nothing is laid over the model for it; the conversation read so far is kept.
+        """
         ...
 
 

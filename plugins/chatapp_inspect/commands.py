@@ -8,7 +8,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, Any
 
-from chatapp import Data, Engine, Event, Session, TokenizingEngine, UsageError, action, visible
+from chatapp import Data, Engine, Event, Session, TokenizingEngine, UsageError, action, read_gguf, visible
 
 # The modules of this plugin are imported where they are used: the commands are declared at every start.
 
@@ -21,11 +21,10 @@ def _models(session: Session, prefix: str) -> Iterable[str]:
 async def inspect(session: Session, model: Annotated[str, "A model's name or a GGUF file", _models] = "") -> Data:
     """Show what a model is: layers, attention, positions, vocabulary, quantisation, memory; as its GGUF states it."""
     from chatapp_inspect.facts import as_json
-    from chatapp_inspect.gguf import read
 
     engine = session.host.engines.current()
     path = _path(session, model, engine)
-    head = await asyncio.to_thread(read, path)
+    head = await asyncio.to_thread(read_gguf, path)
     value = as_json(head, _context(engine, path))
     return Data("inspect.model", value, _plain(value))
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from chatapp import visible
-from chatapp_inspect.gguf import Head, Items, Tensor
+from chatapp import GgufHead, GgufItems, GgufTensor, visible
 
 CACHE_BYTES = 2
 """Bytes of a number in the key/value cache: llama.cpp keeps 16-bit floats unless told otherwise."""
@@ -66,7 +65,7 @@ class Shape:
         return sum(self.kv_heads) * (self.key_size + self.value_size) * CACHE_BYTES * context
 
 
-def shape_of(head: Head) -> Shape:
+def shape_of(head: GgufHead) -> Shape:
     """The numbers of the architecture; what the file leaves out is derived as llama.cpp does."""
     values = head.values
     architecture = str(values.get("general.architecture", "unknown"))
@@ -100,15 +99,15 @@ def _kv_heads(values: dict[str, Any], architecture: str, layers: int, heads: int
 
 def _vocabulary(values: dict[str, Any], architecture: str) -> int:
     tokens = values.get("tokenizer.ggml.tokens")
-    if isinstance(tokens, Items):
+    if isinstance(tokens, GgufItems):
         return tokens.count
     stated = values.get(f"{architecture}.vocab_size", 0)
     return stated if isinstance(stated, int) else 0
 
 
-def shares(tensors: tuple[Tensor, ...]) -> list[Share]:
+def shares(tensors: tuple[GgufTensor, ...]) -> list[Share]:
     """The tensors by type, the type with most bytes first."""
-    groups: dict[str, list[Tensor]] = {}
+    groups: dict[str, list[GgufTensor]] = {}
     for tensor in tensors:
         groups.setdefault(tensor.kind.name, []).append(tensor)
     made = [
@@ -118,14 +117,14 @@ def shares(tensors: tuple[Tensor, ...]) -> list[Share]:
     return sorted(made, key=lambda share: -share.bytes)
 
 
-def facts(head: Head, context: int) -> list[Fact]:
+def facts(head: GgufHead, context: int) -> list[Fact]:
     """All that can be said of the model; the key/value cache is reckoned for `context` tokens (0: as trained)."""
     shape = shape_of(head)
     return [*_identity(head, shape), *_attention(shape), *_position(head, shape), *_width(head, shape),
             *_memory(head, shape, context or shape.context)]  # fmt: skip
 
 
-def _identity(head: Head, shape: Shape) -> Iterator[Fact]:
+def _identity(head: GgufHead, shape: Shape) -> Iterator[Fact]:
     name = head.values.get("general.name")
     if isinstance(name, str) and name:
         yield Fact("name", visible(name)[:100], "What its publisher calls it.")
@@ -166,7 +165,7 @@ def _grouping(heads: int, kv_heads: int) -> str:
     return f"{name} attention: {each} heads share each key and value, so the cache is {each} times smaller."
 
 
-def _position(head: Head, shape: Shape) -> Iterator[Fact]:
+def _position(head: GgufHead, shape: Shape) -> Iterator[Fact]:
     stated = any(key.startswith(f"{shape.architecture}.rope.") for key in head.values)
     if stated or shape.rope_dimensions:
         yield Fact("position encoding", f"RoPE, base {shape.rope_base:,.0f}",
@@ -181,7 +180,7 @@ def _position(head: Head, shape: Shape) -> Iterator[Fact]:
     yield Fact("trained context", f"{shape.context:,} tokens", "The longest text it learned to read at once.")
 
 
-def _width(head: Head, shape: Shape) -> Iterator[Fact]:
+def _width(head: GgufHead, shape: Shape) -> Iterator[Fact]:
     yield Fact("embedding width", f"{shape.embedding:,}", "Numbers that stand for a token between the layers.")
     yield Fact("feed-forward width", f"{shape.feed_forward:,}", "Numbers in the middle of each layer's network.")
     kind = visible(str(head.values.get("tokenizer.ggml.model", "unknown")))[:30]
@@ -193,7 +192,7 @@ def _width(head: Head, shape: Shape) -> Iterator[Fact]:
                    "Mixture of experts: each token passes through a few of the feed-forward networks.")  # fmt: skip
 
 
-def _memory(head: Head, shape: Shape, context: int) -> Iterator[Fact]:
+def _memory(head: GgufHead, shape: Shape, context: int) -> Iterator[Fact]:
     total = sum(tensor.bytes for tensor in head.tensors)
     weights = sum(tensor.weights for tensor in head.tensors)
     bits = total * 8 / weights if weights else 0.0
@@ -210,7 +209,7 @@ def mega(count: int) -> str:
     return f"{count / 1e9:,.2f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
 
 
-def as_json(head: Head, context: int) -> dict[str, Any]:
+def as_json(head: GgufHead, context: int) -> dict[str, Any]:
     """Facts, shape and types for programs and for the widget."""
     return {
         "path": str(head.path),

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from chatapp.errors import ModelError
-from chatapp_inspect import facts, gguf
+from chatapp.gguf import GgufHead, read_gguf
+from chatapp_inspect import facts
 
 LLAMA: dict[str, Any] = {
     "general.architecture": "llama",
@@ -48,11 +49,11 @@ def made(values: dict[str, Any], tensors: int = 1, *, data: bool = True) -> byte
     return head + b"\0" * (-len(head) % 32) + b"\0" * (288 * tensors if data else 0)
 
 
-def read(folder: Path, data: bytes) -> gguf.Head:
+def read(folder: Path, data: bytes) -> GgufHead:
     """What is read of a file with these bytes."""
     path = folder / "model.gguf"
     path.write_bytes(data)
-    return gguf.read(path)
+    return read_gguf(path)
 
 
 def told(folder: Path, values: dict[str, Any], context: int = 0) -> dict[str, str]:
@@ -167,10 +168,10 @@ def test_a_sparse_file_that_claims_a_huge_head_is_given_up(tmp_path: Path) -> No
             file.write(struct.pack("<Q", 4_000_000))
         file.truncate(begin + count * 4_000_008)
     with pytest.raises(ModelError, match="head of more than 500 MB"):
-        gguf.read(path)
+        read_gguf(path)
 
 
 def test_folders_and_missing_files(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none.gguf"):
         with pytest.raises(ModelError, match="is not a file"):
-            gguf.read(path)
+            read_gguf(path)

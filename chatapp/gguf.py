@@ -14,8 +14,9 @@ from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from chatapp import ModelError, visible
-from chatapp_inspect.kinds import KINDS, Kind
+from chatapp.errors import ModelError
+from chatapp.gguf_types import KINDS, Kind
+from chatapp.text import visible
 
 MOST_KEYS = 5_000
 MOST_TENSORS = 200_000
@@ -33,14 +34,14 @@ ALIGNMENT = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Items:
+class GgufItems:
     """An array that was passed over: how many entries it has."""
 
     count: int
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
+class GgufTensor:
     """A tensor's name, shape (fastest dimension first), type and place in bytes behind the head."""
 
     name: str
@@ -60,20 +61,25 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """What stands before the weights; `size` is that of the file in bytes."""
+class GgufHead:
+    """What stands before the weights; `size` is that of the file in bytes, `data` the place tensors are counted from.
+
+    `order` is the byte order of every number in it, as `struct` writes it ("<" or ">").
+    """
 
     path: Path
     size: int
+    data: int
+    order: str
     values: dict[str, Any]
-    tensors: tuple[Tensor, ...]
+    tensors: tuple[GgufTensor, ...]
 
 
 class _Broken(Exception):
     """What is wrong with the file, to complete the sentence "PATH …"."""
 
 
-def read(path: Path) -> Head:
+def read_gguf(path: Path) -> GgufHead:
     """The head of the file; ModelError with one sentence when it is no whole GGUF. Blocks: call it in a thread."""
     shown = visible(str(path))
     try:
@@ -98,15 +104,14 @@ class _Reader:
         self._order = "<"
         self._items = 0
 
-    def head(self) -> Head:
+    def head(self) -> GgufHead:
         if self._take(4) != b"GGUF":
             raise _Broken("is not a GGUF model: choose a file that ends in .gguf and holds one")
         self._version()
         tensors, keys = self._count(24, MOST_TENSORS, "tensors"), self._count(13, MOST_KEYS, "values")
         values = dict(self._pair() for _ in range(keys))
         found = tuple(self._tensors(tensors))
-        self._check_end(values, found)
-        return Head(self._path, self._size, values, found)
+        return GgufHead(self._path, self._size, self._data(values, found), self._order, values, found)
 
     def _version(self) -> None:
         version = self._number("I")
@@ -142,9 +147,9 @@ class _Reader:
         for _ in range(0 if letter else count):
             self._skip(self._length(LONGEST_TEXT))
         self._skip(count * size if letter else 0)
-        return Items(count)
+        return GgufItems(count)
 
-    def _tensors(self, count: int) -> Iterator[Tensor]:
+    def _tensors(self, count: int) -> Iterator[GgufTensor]:
         for _ in range(count):
             name = self._text(1_024)
             dimensions = self._number("I")
@@ -155,15 +160,17 @@ class _Reader:
             kind = KINDS.get(number)
             if kind is None:
                 raise _Broken(f"holds a tensor of the unknown type {number}: it is damaged or newer than this program")
-            yield Tensor(name, shape, kind, offset)
+            yield GgufTensor(name, shape, kind, offset)
 
-    def _check_end(self, values: dict[str, Any], tensors: tuple[Tensor, ...]) -> None:
+    def _data(self, values: dict[str, Any], tensors: tuple[GgufTensor, ...]) -> int:
+        """Where the tensors begin; the file must reach to the end of the last."""
         given = values.get("general.alignment")
         alignment = given if isinstance(given, int) and 0 < given <= 1 << 20 else ALIGNMENT
         begin = -(-(self._begin + self._place) // alignment) * alignment
         end = max((begin + each.offset + each.bytes for each in tensors), default=0)
         if end > self._size:
             raise _Broken(f"is cut short: it should have {end:,} bytes and has {self._size:,}: download it again")
+        return begin
 
     def _count(self, least: int, most: int, what: str) -> int:
         """A count of things of at least `least` bytes each: the rest of the file must have room for them."""

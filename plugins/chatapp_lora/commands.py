@@ -1,0 +1,3 @@
+"""`/lora` and what is below it."""
+
+from __future__ import annotations
