@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from chatapp.engine import Engine, EngineConfig, EngineInfo, EngineSpec, Report, Request
+from chatapp.engine import Adapter, AdapterFacts, Engine, EngineConfig, EngineInfo, EngineSpec, Report, Request
 from chatapp.events import Event, Finished, Level, Progress, TextDelta, Usage
 from chatapp.hookspecs import hookimpl
 from chatapp.host import Host
@@ -37,15 +37,18 @@ class ScriptedEngine:
     `answers` are taken one per request: text (streamed word by word), a list of events, or an exception to raise after
     the words before it. Without one it answers "OK.". `delay` is the pause before each event, in seconds. Tokens are
     words. `reused` in its Usage is counted as a real engine would: the leading words shared with the last prompt and
-    answer.
+    answer. `configs` are those it was opened and tuned with; every adapter suits it, and is an ordinary one unless
+    `invocation` says otherwise.
     """
 
     answers: list[str | Sequence[Event | Exception]] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
+    configs: list[EngineConfig] = field(default_factory=list)
     delay: float = 0.0
     context_length: int = 4096
     stopped: int = 0
     closed: bool = False
+    invocation: str = ""
     _held: list[str] = field(default_factory=list)
 
     @property
@@ -99,7 +102,12 @@ class ScriptedEngine:
 
     async def tune(self, config: EngineConfig) -> bool:
         """Takes on anything."""
+        self.configs.append(config)
         return True
+
+    async def examine(self, adapter: Adapter) -> AdapterFacts:
+        """An adapter of rank 8."""
+        return AdapterFacts(8, 16.0, ("attn_q",), 0, MODEL, (1,) if self.invocation else (), self.invocation)
 
     async def close(self) -> None:
         """Notes that it was closed."""
@@ -173,6 +181,7 @@ class _ScriptedPlugin:
         """One engine, which takes the model "scripted" only."""
 
         async def open_engine(host: Host, config: EngineConfig, report: Report) -> Engine:
+            self.engine.configs.append(config)
             return self.engine
 
         yield EngineSpec(MODEL, open_engine, accepts=lambda host, model: model == MODEL)

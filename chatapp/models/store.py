@@ -115,6 +115,18 @@ class Store:
             async for step in steps:
                 yield step
 
+    async def pull_file(self, repository: str, file: str, to: Path) -> AsyncGenerator[Progress, None]:
+        """Download a GGUF of a hub repository that is no model, such as an adapter, to `to`; verified as models are."""
+        wanted = Wanted(default_name(f"{repository}-{file}".replace("/", "-")), (HubFile(repository, file),))
+        pull = Pull(wanted, self.root, offline=self.offline, free=self._free, done=lambda: False)
+        async with aclosing(pull.run()) as steps:
+            async for step in steps:
+                yield step
+        blob = self.root / "blobs" / f"sha256-{pull.sha256}"
+        shutil.copyfile(blob, to)
+        if not any(record.path == blob for record in self._records.all()):
+            blob.unlink()
+
     async def _pull(self, wanted: Wanted, origin: str) -> AsyncGenerator[Progress, None]:
         def there() -> bool:
             installed = self._names.get(wanted.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from chatapp import Action, hookimpl
+from chatapp import Action, EngineConfig, Session, Turn, hookimpl
 
 # Nothing heavy here: the child that trains imports this package too, and every start of chatapp does.
 if TYPE_CHECKING:
@@ -26,3 +26,21 @@ def actions() -> Iterable[Action]:
     from chatapp_lora import commands
 
     return [value for value in vars(commands).values() if isinstance(value, Action)]
+
+
+@hookimpl
+async def configure_engine(config: EngineConfig, session: Session) -> EngineConfig | None:
+    """Lay the conversation's adapters over the model that answers."""
+    if config.kind != "chat":
+        return None
+    from chatapp_lora.mixing import laid
+
+    return await laid(config, session)
+
+
+@hookimpl
+def turn_finished(turn: Turn) -> None:
+    """Once an answer has come, the switch is paid for."""
+    from chatapp_lora.costs import settled
+
+    settled(turn)
