@@ -9,6 +9,10 @@ from chatapp import one_line, visible
 
 LONGEST_PROMPT = 60
 """Cells of a prompt in a caption."""
+CALLED = {"painted": "drawn at", "identity": "weights", "image_sha256": "made from", "mask_sha256": "mask"}
+"""What people read instead of a fact's name."""
+FINGERPRINT = 12
+"""Digits of a SHA-256 that are shown."""
 
 
 def caption(facts: Mapping[str, Any], alt: str = "", width: int = LONGEST_PROMPT) -> str:
@@ -40,7 +44,7 @@ def table(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     names = [*order, *sorted(set(facts) - {*order, "width", "height"})]
     rows = [(name, _value(facts.get(name))) for name in names]
     rows.append(("size", size(facts)))
-    return [(visible(name), visible(value)) for name, value in rows if value]
+    return [(visible(CALLED.get(name, name)), visible(value)) for name, value in rows if value]
 
 
 def _value(value: object) -> str:
@@ -48,4 +52,8 @@ def _value(value: object) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, list | tuple) and len(value) == 2:
+        return "×".join(map(str, value))
+    if isinstance(value, str) and len(value) == 64 and set(value) <= set("0123456789abcdef"):
+        return f"{value[:FINGERPRINT]}…"
     return "yes" if value is True else one_line(str(value), 2_000)
