@@ -198,6 +198,17 @@ async def test_any_file_of_the_hub(tmp_path: Path, hub: Hub) -> None:
     assert "stated by the hub, unverified by us" in mine.info("other-model").assurance
 
 
+async def test_a_file_of_the_hub_that_is_no_model_leaves_nothing_in_the_store(tmp_path: Path, hub: Hub) -> None:
+    mine = store(tmp_path)
+    await drain(mine.pull_file("me/toy", "toy.gguf", tmp_path / "adapter.gguf"))
+    assert (tmp_path / "adapter.gguf").read_bytes() == DATA
+    assert mine.list() == []
+    assert [list((mine.root / each).iterdir()) for each in ("blobs", "partial")] == [[], []]
+    await drain(mine.pull_hub("me/toy", "toy.gguf", "kept"))
+    await drain(mine.pull_file("me/toy", "toy.gguf", tmp_path / "again.gguf"))
+    assert mine.path("kept").read_bytes() == (tmp_path / "again.gguf").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("repository", "file", "complaint"),
     [
