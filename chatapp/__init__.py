@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from chatapp.attach import read_source as read_source
     from chatapp.child import Job as Job
     from chatapp.commands.table import table as table
+    from chatapp.consent import Ask as Ask
+    from chatapp.consent import Decision as Decision
+    from chatapp.consent import Permissions as Permissions
     from chatapp.context import Block as Block
     from chatapp.context import Piece as Piece
     from chatapp.conversation import Conversation as Conversation
@@ -36,9 +39,9 @@ if TYPE_CHECKING:
     from chatapp.engine import Sampling as Sampling
     from chatapp.engine import TokenizingEngine as TokenizingEngine
     from chatapp.engine import Tool as Tool
-    from chatapp.engine import Vectors as Vectors
     from chatapp.errors import ArchiveError as ArchiveError
     from chatapp.errors import ChatappError as ChatappError
+    from chatapp.errors import ConsentError as ConsentError
     from chatapp.errors import EngineError as EngineError
     from chatapp.errors import ModelError as ModelError
     from chatapp.errors import OfflineError as OfflineError
@@ -91,6 +94,7 @@ if TYPE_CHECKING:
     from chatapp.progress import human_bytes as human_bytes
     from chatapp.progress import reported as reported
     from chatapp.session import Session as Session
+    from chatapp.settings import SamplingSettings as SamplingSettings
     from chatapp.settings import write_private as write_private
     from chatapp.text import one_line as one_line
     from chatapp.text import visible as visible
@@ -100,6 +104,7 @@ if TYPE_CHECKING:
     from chatapp.turn import Turn as Turn
     from chatapp.ui import UI as UI
     from chatapp.ui import Panel as Panel
+    from chatapp.vectors import Vectors as Vectors
     from chatapp.workers import Worker as Worker
 
 API_VERSION = "1"
@@ -110,12 +115,13 @@ _HOME = {
     "attach": "attached read_source",
     "child": "Job",
     "commands.table": "table",
+    "consent": "Ask Decision Permissions",
     "context": "Block Piece",
     "conversation": "Conversation",
     "engine": "Adapter AdapterFacts AdaptingEngine Embedder Engine EngineConfig EngineInfo EngineSpec Reader Report "
-    "Request Reranker Sampling TokenizingEngine Tool Vectors",
-    "errors": "ArchiveError ChatappError EngineError ModelError OfflineError PluginError SettingsError UsageError "
-    "WorkerDied WorkerError",
+    "Request Reranker Sampling TokenizingEngine Tool",
+    "errors": "ArchiveError ChatappError ConsentError EngineError ModelError OfflineError PluginError SettingsError "
+    "UsageError WorkerDied WorkerError",
     "evaluation": "Evaluation Tally wilson",
     "events": "Event Finished Notice Progress Reason ReasoningDelta TextDelta TokenLogprob Usage",
     "gguf": "GgufHead GgufItems GgufTensor read_gguf",
@@ -129,11 +135,12 @@ _HOME = {
     "pictures": "Painter Picture PictureRequest PictureStep",
     "progress": "human_bytes reported",
     "session": "Session",
-    "settings": "write_private",
+    "settings": "SamplingSettings write_private",
     "text": "one_line visible",
     "textfiles": "named_file named_files read_text",
     "turn": "Turn",
     "ui": "Panel UI",
+    "vectors": "Vectors",
     "workers": "Worker",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}

@@ -17,7 +17,7 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, overload
@@ -33,10 +33,11 @@ from chatapp.words import split as split
 from chatapp.words import usage as usage
 
 if TYPE_CHECKING:
+    from chatapp.consent import Ask
     from chatapp.session import Session
 
 Completer: TypeAlias = "Callable[[Session, str], Iterable[str]]"
-Consent: TypeAlias = Literal["free", "ask"]
+Consent: TypeAlias = "Literal['free', 'ask'] | Callable[[Session, Mapping[str, Any]], Awaitable[Ask | None]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,11 @@ class Param:
 class Action:
     """A declared action; `owner` is the plugin, stamped by the host.
 
-    `tool` offers it to the model and `consent` says whether the user is asked first. `ask` makes it an option of
-    `chatapp ask` too: ``--NAME VALUE`` runs it before the question. `during` lets it run while an answer streams, at
-    once, where others wait for the answer's end. `beside` lets the chat go on while it runs, for work that takes long.
+    `tool` offers it to the model and `consent` says whether the user is asked first: "free", "ask", or a coroutine
+    function that is given the session and the arguments and says what to ask, None for nothing. `ask` makes it an
+    option of `chatapp ask` too: ``--NAME VALUE`` runs it before the question. `during` lets it run while an answer
+    streams, at once, where others wait for the answer's end. `beside` lets the chat go on while it runs, for work that
+    takes long.
     """
 
     name: str

@@ -4,6 +4,7 @@ Each message is one sentence that a person can act on; whoever shows it shows `s
 
     ChatappError
     ├── UsageError        the request itself is wrong (exit code 2 in the shell)
+    ├── ConsentError      a tool needs a permission and nobody can give it (exit code 3)
     ├── SettingsError     a settings file or value
     ├── ModelError        a model file, the catalogue or a download
     │   └── OfflineError  the network would be needed and --offline forbids it
@@ -23,6 +24,10 @@ class ChatappError(Exception):
 
 class UsageError(ChatappError):
     """The request itself is wrong: an unknown name, a missing argument, a value out of range."""
+
+
+class ConsentError(ChatappError):
+    """A tool was not run because it needs the user's permission and there is nobody to ask."""
 
 
 class SettingsError(ChatappError):

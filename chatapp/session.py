@@ -260,8 +260,9 @@ class Session:
 
     async def _use_tools(self, turn: Turn, answer: Answer) -> AsyncGenerator[Event, None]:
         for call in answer.calls:
-            result, shown = await call_tool(self, call)
-            message = Message("tool", (result, *(part for part in shown if part.kind in ("media", "source", "data"))))
+            result, shown, consent = await call_tool(self, call)
+            kept = (part for part in shown if part.kind in ("media", "source", "data"))
+            message = Message("tool", (result, *kept), meta={"consent": consent} if consent else {})
             self.conversation.append(message)
             turn.answers.append(message)
             await self._save(message.id)

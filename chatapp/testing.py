@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from chatapp.consent import Ask, Decision
 from chatapp.engine import Adapter, AdapterFacts, Engine, EngineConfig, EngineInfo, EngineSpec, Report, Request
 from chatapp.events import Event, Finished, Level, Progress, TextDelta, Usage
 from chatapp.hookspecs import hookimpl
@@ -136,6 +137,7 @@ class RecordingUI:
     answers: list[Any] = field(default_factory=list)
     notices: list[tuple[Level, str]] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
+    asked: list[Ask] = field(default_factory=list)
     progressed: list[Progress] = field(default_factory=list)
     shown: list[Part] = field(default_factory=list)
 
@@ -156,6 +158,14 @@ class RecordingUI:
         """The next answer, or the default."""
         answer: str | None = self._next(question)
         return answer if answer is not None else default or None
+
+    async def permit(self, ask: Ask) -> Decision:
+        """The next answer: a Decision, a permission, or yes (once) and no; `asked` keeps what was asked."""
+        self.asked.append(ask)
+        answer = self._next(ask.question)
+        if isinstance(answer, Decision):
+            return answer
+        return Decision(answer if isinstance(answer, str) else "once" if answer else "no")  # type: ignore[arg-type]
 
     def progress(self, progress: Progress) -> None:
         """Keep the progress."""

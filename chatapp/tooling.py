@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chatapp.actions import Action, arguments_model, run
+from chatapp.consent import Ask, Decision, Permissions, record
 from chatapp.engine import Tool
 from chatapp.errors import ChatappError, PluginError, UsageError
 from chatapp.events import Notice, Progress
@@ -26,32 +28,79 @@ def tool_of(action: Action) -> Tool:
     return Tool(action.tool_name, action.doc, {key: value for key, value in schema.items() if key != "title"})
 
 
-async def call_tool(session: Session, call: ToolCall) -> tuple[ToolResult, list[Part]]:
+class Called(NamedTuple):
+    """A tool call and what became of it: what the model is told, what is shown, and who allowed it (empty: nobody
+    was asked)."""
+
+    result: ToolResult
+    shown: list[Part]
+    consent: dict[str, Any]
+
+
+async def call_tool(session: Session, call: ToolCall) -> Called:
     """Run the called action with the user's consent; whatever goes wrong is told to the model as the result."""
-    shown: list[Part] = []
     action = _find(session, call.name)
     if action is None:
-        return ToolResult(call.id, call.name, f"Failed: There is no tool {call.name!r}.", failed=True), shown
+        return Called(_failed(call, f"There is no tool {call.name!r}."), [], {})
+    consent: dict[str, Any] = {}
     try:
         values = _checked(action, call)
-        if action.consent == "ask" and not await session.ui.confirm(_question(action), _detail(call)):
-            return ToolResult(call.id, call.name, "The user did not allow this.", failed=True), shown
-        async with aclosing(run(action, session, values)) as events:
-            async for event in events:
-                if isinstance(event, Progress):
-                    session.ui.progress(event)
-                elif isinstance(event, Notice):
-                    session.ui.notify(event.text, event.level)
-                else:
-                    shown.append(event)  # type: ignore[arg-type]
+        refused = await _refused(session, action, call, values, consent)
+        if refused:
+            return Called(ToolResult(call.id, call.name, refused, failed=True), [], consent)
+        shown = await _run(session, action, values)
     except ChatappError as error:
         if isinstance(error, PluginError):
             session.host.report(action.owner, f"the tool {call.name!r}", error.__cause__ or error)
-        return ToolResult(call.id, call.name, f"Failed: {error}", failed=True), shown
+        return Called(_failed(call, str(error)), [], consent)
     text = "\n".join(part.text if isinstance(part, Text) else plain(part) for part in shown)
     if len(text) > LONGEST_RESULT:
         text = f"{text[:LONGEST_RESULT]}\n(cut after {LONGEST_RESULT:,} of {len(text):,} characters)"
-    return ToolResult(call.id, call.name, text or "Done."), shown
+    return Called(ToolResult(call.id, call.name, text or "Done."), shown, consent)
+
+
+async def _run(session: Session, action: Action, values: Mapping[str, Any]) -> list[Part]:
+    shown: list[Part] = []
+    async with aclosing(run(action, session, values)) as events:
+        async for event in events:
+            if isinstance(event, Progress):
+                session.ui.progress(event)
+            elif isinstance(event, Notice):
+                session.ui.notify(event.text, event.level)
+            else:
+                shown.append(event)  # type: ignore[arg-type]
+    return shown
+
+
+def _failed(call: ToolCall, why: str) -> ToolResult:
+    return ToolResult(call.id, call.name, f"Failed: {why}", failed=True)
+
+
+async def _refused(
+    session: Session, action: Action, call: ToolCall, values: Mapping[str, Any], consent: dict[str, Any]
+) -> str:
+    """Why the user does not allow this call, as a word to the model; empty when it may run. `consent` records it."""
+    ask = await asked(session, action, call, values)
+    if ask is None:
+        return ""
+    permissions = Permissions(session.host.paths.data / "permissions.json")
+    standing = permissions.standing(session.conversation.id, action.name, ask)
+    decision = Decision(standing) if standing else await session.ui.permit(ask)
+    consent |= record(action.name, ask, decision, "earlier" if standing else "user")
+    if decision.permission == "no":
+        return f"The user did not allow this: {decision.why}" if decision.why else "The user did not allow this."
+    if not standing:
+        permissions.keep(session.conversation.id, action.name, ask, decision)
+    return ""
+
+
+async def asked(session: Session, action: Action, call: ToolCall, values: Mapping[str, Any]) -> Ask | None:
+    """What the user must be asked before this call runs; None where nothing."""
+    if callable(action.consent):
+        return await action.consent(session, values)
+    arguments = json.dumps(dict(call.arguments), ensure_ascii=False, indent=2, sort_keys=True, default=str)
+    question = f"Let the model run {action.name!r}?"
+    return Ask(question, arguments, exact=arguments) if action.consent == "ask" else None
 
 
 def _find(session: Session, name: str) -> Action | None:
@@ -69,11 +118,3 @@ def _checked(action: Action, call: ToolCall) -> dict[str, Any]:
         place = ".".join(str(part) for part in detail["loc"])
         raise UsageError(f"The argument {place!r} does not fit: {detail['msg']}.") from None
     return {param.name: getattr(valid, param.name) for param in action.params}
-
-
-def _question(action: Action) -> str:
-    return f"Let the model run {action.name!r}?"
-
-
-def _detail(call: ToolCall) -> str:
-    return json.dumps(dict(call.arguments), ensure_ascii=False, indent=2, default=str)

@@ -15,6 +15,7 @@ from chatapp.messages import Part, Source
 from chatapp.text import one_line, visible
 
 if TYPE_CHECKING:
+    from chatapp.consent import Ask, Decision, Permission
     from chatapp.session import Session
 
 LINEAR_SECONDS = 5.0
@@ -51,6 +52,10 @@ class UI(Protocol):
         """Ask for a line of text; None when given up or where nobody can answer."""
         ...
 
+    async def permit(self, ask: Ask) -> Decision:
+        """Ask whether a tool may do what `ask` says; no where nobody can answer."""
+        ...
+
     def progress(self, progress: Progress) -> None:
         """Show how far a piece of work is."""
         ...
@@ -58,6 +63,19 @@ class UI(Protocol):
     def show(self, part: Part) -> None:
         """Show a part outside any answer."""
         ...
+
+
+WHY = "No, and say why"
+
+
+def answers_to(ask: Ask) -> dict[str, Permission]:
+    """What a person may answer, in words, and what it means."""
+    found: dict[str, Permission] = {"Once": "once"}
+    if not ask.dangers:
+        found["Always in this conversation"] = "conversation"
+    if ask.exact:
+        found["Always for exactly this"] = "always"
+    return {**found, "No": "no", WHY: "no"}
 
 
 class PlainUI:
@@ -73,6 +91,7 @@ class PlainUI:
         self.out = out if out is not None else sys.stdout
         self.err = err if err is not None else sys.stderr
         self.quiet = quiet
+        self.refused = False
         self.linear = linear or os.environ.get("TERM") == "dumb"
         self._line = ""
         self._told = ("", 0.0)
@@ -106,6 +125,22 @@ class PlainUI:
         """A line; an empty one takes `default`."""
         answer = await self._ask(f"{question} [{default}] " if default else f"{question} ")
         return None if answer is None else (answer or default)
+
+    async def permit(self, ask: Ask) -> Decision:
+        """A numbered list; where nobody can answer it is no, and `refused` remembers it."""
+        from chatapp.consent import Decision
+
+        if not sys.stdin.isatty():
+            self.refused = True
+            return Decision("no", "there is nobody to ask.")
+        for line in (ask.detail, *(f"This part can do harm: {each}" for each in ask.dangers)):
+            if line:
+                self.notify(line, "warning")
+        answers = answers_to(ask)
+        chosen = await self.choose(ask.question, list(answers))
+        if chosen == WHY:
+            return Decision("no", await self.prompt("Why not?") or "")
+        return Decision(answers[chosen] if chosen is not None else "no")
 
     def progress(self, progress: Progress) -> None:
         """A line that rewrites itself on a terminal; elsewhere nothing, as logs want no bars."""

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
 
+from chatapp.actions import Action, action
+from chatapp.consent import Ask, Decision, Permissions
+from chatapp.conversation import Conversation
 from chatapp.messages import ToolCall, ToolResult
 from chatapp.session import Session
-from chatapp.testing import RecordingUI
+from chatapp.testing import RecordingUI, script
 from chatapp.tooling import call_tool, tool_of
+from chatapp.ui import answers_to
 from tests.support_plugins import told
 from tests.test_actions import ACTIONS, go, greet
 from tests.test_hooks import plugin
@@ -24,7 +31,7 @@ def acting(session: Session) -> Session:
 
 async def call(session: Session, name: str, **arguments: Any) -> ToolResult:
     """What the model is told."""
-    result, _ = await call_tool(session, ToolCall("7", name, arguments))
+    result, *_ = await call_tool(session, ToolCall("7", name, arguments))
     assert (result.call_id, result.name) == ("7", name)
     return result
 
@@ -91,3 +98,84 @@ async def test_a_tool_that_raises_is_named(acting: Session) -> None:
     assert "The plugin 'acts' failed in the tool 'fail': ZeroDivisionError: division by zero" in told(acting.host)
     assert (await call(acting, "fail", ours=True)).text == "Failed: Not today."
     assert "Not today" not in told(acting.host)
+
+
+ASK = Ask("Run this?", "rm -r build", "command", exact="rm -r build")
+RISKY = Ask("Run this?", "rm -r build", "command", ("rm -r",), exact="rm -r build")
+
+
+def guarded(ask: Ask) -> Action:
+    """A tool that asks so, unless it is to look only."""
+
+    async def consent(session: Session, values: Mapping[str, Any]) -> Ask | None:
+        return None if values["text"] == "look" else ask
+
+    @action("guarded", tool=True, consent=consent)
+    async def run(session: Session, text: str) -> str:
+        """Do something."""
+        return f"done: {text}"
+
+    return run
+
+
+async def test_a_tool_says_itself_what_to_ask(session: Session) -> None:
+    session.host.add("acts", plugin(actions=lambda: [guarded(ASK)]))
+    assert (await call(session, "guarded", text="look")).text == "done: look"
+    assert asked(session).asked == []
+    asked(session).answers = [Decision("no", "not now")]
+    result = await call(session, "guarded", text="rm")
+    assert (result.failed, result.text) == (True, "The user did not allow this: not now")
+    assert asked(session).asked == [ASK]
+
+
+async def test_a_permission_lasts_as_long_as_it_was_given(session: Session) -> None:
+    session.host.add("acts", plugin(actions=lambda: [guarded(ASK)]))
+    asked(session).answers = [True, "conversation"]
+    for _ in range(4):
+        assert not (await call(session, "guarded", text="rm")).failed
+    assert len(asked(session).asked) == 2, "once is once; for the conversation is for all of it"
+    session.conversation = Conversation()
+    assert (await call(session, "guarded", text="rm")).failed, "another conversation asks again"
+
+
+async def test_what_is_allowed_exactly_is_allowed_in_every_conversation_and_nothing_else(session: Session) -> None:
+    session.host.add("acts", plugin(actions=lambda: [guarded(RISKY)]))
+    asked(session).answers = ["always"]
+    await call(session, "guarded", text="rm")
+    session.conversation = Conversation()
+    assert not (await call(session, "guarded", text="rm")).failed
+    permissions = Permissions(session.host.paths.data / "permissions.json")
+    assert permissions.standing("x", "guarded", replace(RISKY, exact="rm -r other")) is None
+    assert permissions.standing("x", "other", RISKY) is None
+    assert permissions.withdraw() == 1
+    assert (await call(session, "guarded", text="rm")).failed
+
+
+async def test_no_permission_for_a_conversation_covers_what_can_do_harm(session: Session) -> None:
+    session.host.add("acts", plugin(actions=lambda: [guarded(RISKY)]))
+    asked(session).answers = ["conversation"]
+    await call(session, "guarded", text="rm")
+    assert (await call(session, "guarded", text="rm")).failed
+    assert "Always in this conversation" not in answers_to(RISKY)
+    assert "Always for exactly this" not in answers_to(Ask("?"))
+
+
+async def test_a_damaged_file_of_permissions_allows_nothing(session: Session) -> None:
+    file = session.host.paths.data / "permissions.json"
+    for text in ("{", "[]", '{"exact": null}', '{"conversations": {}}'):
+        file.write_text(text)
+        assert Permissions(file).standing(session.conversation.id, "guarded", ASK) is None
+
+
+async def test_who_allowed_what_is_kept_with_the_result(session: Session) -> None:
+    session.host.add("acts", plugin(actions=lambda: [guarded(ASK)]))
+    asked(session).answers = ["conversation"]
+    script(session).says([ToolCall("1", "guarded", {"text": "a"}), ToolCall("2", "guarded", {"text": "b"})], "Done.")
+    async for _ in session.send("Do it."):
+        pass
+    kept = [message.meta["consent"] for message in session.conversation.path() if message.role == "tool"]
+    assert [(each["by"], each["permission"], each["question"]) for each in kept] == [
+        ("user", "conversation", "Run this?"),
+        ("earlier", "conversation", "Run this?"),
+    ]
+    assert all(datetime.fromisoformat(each["when"]).tzinfo for each in kept)

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from chatapp.errors import ChatappError, SettingsError, UsageError
+from chatapp.errors import ChatappError, ConsentError, SettingsError, UsageError
 from chatapp.text import visible
 
 INTERRUPTED = 130
@@ -125,6 +125,8 @@ def run(arguments: list[str]) -> int:
         return _failed(ChatappError(f"Reading or writing failed: {error.strerror or error}."), 1)
     except (UsageError, SettingsError) as error:
         return _failed(error, 2)
+    except ConsentError as error:
+        return _failed(error, 3)
     except ChatappError as error:
         return _failed(error, 1)
 

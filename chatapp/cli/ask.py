@@ -17,7 +17,7 @@ from chatapp.actions import Action
 from chatapp.cli.launch import conversation_for
 from chatapp.cli.shell import Printer
 from chatapp.codec import dump_event
-from chatapp.errors import ChatappError, UsageError
+from chatapp.errors import ChatappError, ConsentError, UsageError
 from chatapp.events import Finished
 from chatapp.host import Host
 from chatapp.messages import Part, Source
@@ -157,3 +157,5 @@ async def _answer(session: Session, prompt: str, parts: list[Part], printer: Pri
     printer.finish()
     if finished is not None and finished.reason == "failed":
         raise ChatappError(finished.error)
+    if printer.ui.refused:
+        raise ConsentError("A tool was not run: it needs your permission, and there is no terminal to ask on.")

@@ -11,8 +11,10 @@ from textual.screen import ModalScreen
 from chatapp.events import Level, Progress
 from chatapp.messages import Part
 from chatapp.text import visible
+from chatapp.ui import WHY, answers_to
 
 if TYPE_CHECKING:
+    from chatapp.consent import Ask, Decision
     from chatapp.tui.app import ChatApp
 
 SECONDS: dict[Level, float] = {"information": 5.0, "warning": 8.0, "error": 12.0}
@@ -48,6 +50,16 @@ class TextualUI:
 
         answer: str | None = await self._ask(Prompt(question, default))
         return answer
+
+    async def permit(self, ask: Ask) -> Decision:
+        """A dialog that shows exactly what will happen; Escape is no."""
+        from chatapp.consent import Decision
+        from chatapp.tui.screens.permit import Permit
+
+        answer: str | None = await self._ask(Permit(ask))
+        if answer == WHY:
+            return Decision("no", await self.prompt("Why not? The model is told.") or "")
+        return Decision(answers_to(ask)[answer] if answer is not None else "no")
 
     def progress(self, progress: Progress) -> None:
         """In the status line."""

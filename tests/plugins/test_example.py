@@ -94,7 +94,7 @@ async def test_the_model_rolls_without_asking(dice: Session) -> None:
     shown = next(event for event in events if isinstance(event, Data))
     assert 1 <= shown.value["roll"] <= shown.value["sides"] == 20
     assert sent_texts(script(dice).requests[1].messages)[-1] == ("tool", shown.text)
-    result, _ = await call_tool(dice, ToolCall("2", "dice_luck", {}))
+    result, *_ = await call_tool(dice, ToolCall("2", "dice_luck", {}))
     assert result.failed
 
 
