@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from chatapp import (
+    Adapter,
+    AdapterFacts,
     EngineConfig,
     EngineError,
     EngineInfo,
@@ -23,11 +25,14 @@ from chatapp import (
     Worker,
     WorkerDied,
 )
+from chatapp_llama.laying import Laying
+from chatapp_llama.mix import check
 from chatapp_llama.options import LlamaSettings, check_memory, size_for
+from chatapp_llama.settling import Settling
 from chatapp_llama.size import Size
 
 TARGET = "chatapp_llama.service:Service"
-FEATURES = frozenset({"grammar", "json_schema", "logprobs", "tokenize", "tools"})
+FEATURES = frozenset({"adapters", "grammar", "json_schema", "logprobs", "tokenize", "tools"})
 ENVIRONMENT = {
     # ggml starts a debugger when it aborts, which takes seconds and writes pages.
     "GGML_NO_BACKTRACE": "1",
@@ -47,11 +52,16 @@ class LlamaEngine:
         self._size = size
         self._sampling = sampling
         self._loaded = 0
+        self._laying = Laying(worker)
+        self._settling = Settling(worker)
         self._info = EngineInfo("llama", config.model, size.context, FEATURES)
 
     @property
     def info(self) -> EngineInfo:
-        """The model's name, its context length in tokens, and in `details` what the GGUF says of itself."""
+        """The model's name, its context length in tokens, and in `details` what the GGUF says of itself.
+
+        `details["adapters"]` lists what is laid over the model: "name", "path", "scale" and "invocation_text".
+        """
         return self._info
 
     @property
@@ -60,7 +70,12 @@ class LlamaEngine:
         return self._worker.pid
 
     async def load(self, report: Report) -> None:
-        """Load the model unless a living child holds it."""
+        """Load the model and lay its adapters over it, unless a living child has done so."""
+        self._laying.check(self.config.adapters)
+        await self._load(report)
+        await self._lay(self.config.adapters)
+
+    async def _load(self, report: Report) -> None:
         await self._worker.start()
         if self._loaded == self._worker.starts:
             return
@@ -78,44 +93,80 @@ class LlamaEngine:
         self._loaded = self._worker.starts
 
     def _describe(self, details: Mapping[str, Any]) -> None:
-        found = {**details, "path": str(self._path)}
+        found = {**details, "path": str(self._path), "adapters": []}
         self._info = replace(self._info, context_length=details["context_length"], details=found)
+
+    async def _lay(self, adapters: tuple[Adapter, ...]) -> None:
+        laid = await self._laying.lay(adapters)
+        if laid is not None:
+            self._info = replace(self._info, details={**self._info.details, "adapters": laid})
 
     async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
         """Answer; see `chatapp.Engine.stream`. Raises WorkerDied when the child goes away in mid-answer."""
         news: list[Progress] = []
-        await self.load(news.append)
-        for each in news:
-            yield each
-        request = replace(request, sampling=request.sampling.over(self._sampling))
-        async with aclosing(self._worker.stream("stream", request)) as events:
-            async for event in events:
-                yield event
+        async with self._settling.away():
+            await self.load(news.append)
+            for each in news:
+                yield each
+            request = replace(request, sampling=request.sampling.over(self._sampling))
+            self._settling.due = self._laying.activated
+            try:
+                async with aclosing(self._worker.stream("stream", request)) as events:
+                    async for event in events:
+                        yield event
+            except WorkerDied as error:
+                raise self._laying.explain(error, self.config.adapters) from error
+
+    async def settled(self) -> None:
+        """Wait until the last answer is read as the next prompt will want it (see `Settling`); other use ends that."""
+        await self._settling.wait()
 
     async def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text is for this model."""
-        await self.load(lambda progress: None)
-        counts: list[int] = await self._worker.call("count", list(texts))
+        counts: list[int] = await self._ask("count", list(texts))
         return counts
 
     async def tokenize(self, request: Request) -> list[str]:
         """The texts of the tokens that this request's prompt is read as, in order."""
-        await self.load(lambda progress: None)
-        texts: list[str] = await self._worker.call("tokenize", request)
+        texts: list[str] = await self._ask("tokenize", request)
         return texts
 
+    async def _ask(self, method: str, argument: Any) -> Any:
+        async with self._settling.away():
+            await self.load(lambda progress: None)
+            return await self._worker.call(method, argument)
+
+    async def examine(self, adapter: Adapter) -> AdapterFacts:
+        """See `chatapp.AdaptingEngine.examine`. The adapter is tried on the model once and stays loaded for a while."""
+        async with self._settling.away():
+            self._laying.check([adapter])
+            await self.load(lambda progress: None)
+            return await self._laying.examine(adapter)
+
     async def tune(self, config: EngineConfig) -> bool:
-        """Only an equal configuration can be taken on without loading."""
-        return config == self.config
+        """Lay other adapters over the model; False when more than those differs. EngineError leaves all as it was."""
+        if replace(config, adapters=()) != replace(self.config, adapters=()):
+            return False
+        check(config.adapters)
+        if config.adapters != self.config.adapters and (config.adapters or self._worker.alive):
+            async with self._settling.away():
+                self._laying.check(config.adapters)
+                await self._load(lambda progress: None)
+                await self._lay(config.adapters)
+        self.config = config
+        return True
 
     async def close(self) -> None:
         """End the child process."""
+        self._settling.due = False
+        await self._settling.stop()
         await self._worker.close()
 
 
 async def open_engine(host: Host, config: EngineConfig, report: Report) -> LlamaEngine:
     """Start a child and load the configured model; EngineError or ModelError says why that cannot be."""
     settings = host.config(LlamaSettings)
+    check(config.adapters)
     path = host.models.path(config.model)
     if path.is_file():
         if settings.check_memory:
@@ -127,7 +178,7 @@ async def open_engine(host: Host, config: EngineConfig, report: Report) -> Llama
         await engine.load(report)
     except BaseException:
         # Also when the user gave up: a half-loaded child must not stay.
-        await worker.close()
+        await engine.close()
         raise
     return engine
 

@@ -50,6 +50,12 @@ def explain(path: str, log: Sequence[str], context: int = 0) -> str:
     return f"{path} cannot be loaded as a model ({reason}): download it again or choose another."
 
 
+def explain_adapter(log: Sequence[str]) -> str:
+    """Why an adapter did not load, from llama.cpp's log; to follow the adapter's name."""
+    reason = next((line for line in reversed(log) if line), "it gave no reason").rstrip(".")
+    return f"is refused by llama.cpp ({reason}): download or convert it again."
+
+
 def too_large(path: Path, needed: int, total: int) -> str:
     """The sentence for a model that this machine cannot hold; sizes in bytes."""
     return (

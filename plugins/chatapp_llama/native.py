@@ -7,6 +7,7 @@ every token, and forgets which prefix was evaluated when a chat goes on.
 from __future__ import annotations
 
 import ctypes
+import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import llama_cpp as lib
 
 from chatapp import EngineError
-from chatapp_llama.failures import explain
+from chatapp_llama.failures import explain, explain_adapter
 from chatapp_llama.size import Size
 
 SEQUENCE = 0
@@ -154,6 +155,32 @@ class Model:
             return True
         lib.llama_memory_clear(self._memory, True)
         return False
+
+    def open_adapter(self, path: str) -> Any:
+        """Load an adapter's file for this model; EngineError with llama.cpp's reason when it refuses."""
+        errors.clear()
+        adapter = lib.llama_adapter_lora_init(self._model, os.fsencode(path))
+        # A null pointer comes as an object that is false, not as None.
+        if not adapter:
+            raise EngineError(explain_adapter(list(errors)))
+        return adapter
+
+    def close_adapter(self, adapter: Any) -> None:
+        """Give a loaded adapter's memory back; it must not be laid over the model."""
+        lib.llama_adapter_lora_free(adapter)
+
+    def lay(self, adapters: Sequence[tuple[Any, float]]) -> None:
+        """Evaluate from now on with these loaded adapters at these scales, and no others."""
+        count = len(adapters)
+        pointers = (lib.llama_adapter_lora_p_ctypes * count)(*(adapter for adapter, _ in adapters))
+        scales = (ctypes.c_float * count)(*(scale for _, scale in adapters))
+        if lib.llama_set_adapters_lora(self._context, pointers, count, scales) != 0:
+            raise EngineError("llama.cpp does not take these adapters together: use fewer of them.")
+
+    def close(self) -> None:
+        """Give everything back; adapters must have been closed before."""
+        lib.llama_free(self._context)
+        lib.llama_model_free(self._model)
 
     def logits(self) -> Any:
         """The last token's logits, a ctypes pointer to `vocab_size` float32."""

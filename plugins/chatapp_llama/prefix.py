@@ -12,19 +12,23 @@ import os
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
+from chatapp_llama.mix import Mix, Runs
+
 
 class Evaluated:
-    """The tokens in the context, the text they stand for, and which of them began a step of evaluation."""
+    """The tokens in the context, their text, the mix each was read under, and which began a step of evaluation."""
 
     def __init__(self) -> None:
         self.tokens: list[int] = []
         self.text = bytearray()
         self.ends: list[int] = []
         self.steps: set[int] = {0}
+        self.mixes = Runs()
 
-    def add(self, tokens: Sequence[int], piece: Callable[[int], bytes]) -> None:
+    def add(self, tokens: Sequence[int], piece: Callable[[int], bytes], mix: Mix = ()) -> None:
         """Note tokens that were evaluated together."""
         self.steps.add(len(self.tokens))
+        self.mixes.begin(len(self.tokens), mix)
         for token in tokens:
             self.text += piece(token)
             self.tokens.append(token)
@@ -35,6 +39,11 @@ class Evaluated:
         del self.tokens[count:], self.ends[count:]
         del self.text[self.ends[-1] if self.ends else 0 :]
         self.steps = {step for step in self.steps if step <= count}
+        self.mixes.cut(count)
+
+    def good_for(self, tokens: Sequence[int], mixes: Runs) -> int:
+        """How many leading tokens of a prompt are held, each read under the mix that the prompt wants it under."""
+        return self.mixes.agree(mixes, common(tokens, self.tokens))
 
     def last_step(self, count: int) -> int:
         """The latest step of evaluation that began at or before `count`.

@@ -13,12 +13,12 @@ from pydantic import ValidationError
 
 from chatapp import EngineConfig, EngineError, Sampling, commands
 from chatapp.testing import RecordingUI, make_host
+from chatapp_llama.answering import StopText
 from chatapp_llama.engine import recommended
 from chatapp_llama.failures import explain, look
 from chatapp_llama.options import LARGE_CONTEXT, SMALL_CONTEXT, LlamaSettings, available_cores, check_memory, size_for
 from chatapp_llama.prefix import Evaluated, common, tokens_of
 from chatapp_llama.sampler import DEFAULTS
-from chatapp_llama.service import _StopText
 from chatapp_llama.size import BATCH, Size
 
 CONTROL = {900: b"<s>", 901: b"</s>"}
@@ -132,7 +132,7 @@ def test_common_beginnings() -> None:
 def test_stop_texts_are_never_shown_and_nothing_else_is_lost(
     stops: tuple[str, ...], pieces: list[str], shown: str, found: bool
 ) -> None:
-    stop = _StopText(stops)
+    stop = StopText(stops)
     text = ""
     for each in pieces:
         text += stop.feed(each)

@@ -1,0 +1,123 @@
+"""Writing an answer token by token, after its prompt was read."""
+
+from __future__ import annotations
+
+import codecs
+import time
+from bisect import bisect_left
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from chatapp import EngineError, Event, Job, Reason, Sampling, TextDelta, Usage
+from chatapp_llama.mix import Mix
+from chatapp_llama.reading import Reading
+from chatapp_llama.sampler import Sampler
+from chatapp_llama.template import Prompt
+
+
+@dataclass(slots=True)
+class Clock:
+    """When an answer was asked for, and when its first and last token came; in seconds of a monotonic clock."""
+
+    asked: float
+    first: float = 0.0
+    last: float = 0.0
+    tokens: int = 0
+
+    def tick(self) -> None:
+        """Another token came."""
+        self.last = time.monotonic()
+        self.first = self.first or self.last
+        self.tokens += 1
+
+
+def generate(
+    job: Job, reading: Reading, sampling: Sampling, tokens: Sequence[int], limit: int, mix: Mix, clock: Clock
+) -> Generator[Event, None, Reason]:
+    """Write at most `limit` tokens under `mix` after a prompt of `tokens`; returns why it ended."""
+    if mix and not np.isfinite(reading.logits()).all():
+        raise EngineError("The adapters make the model's numbers infinite: lower their scales.")
+    sampler = Sampler(reading.model, sampling, tokens)
+    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+    stop = StopText(sampling.stop)
+    try:
+        while clock.tokens < limit:
+            token = sampler.draw()
+            logprobs = sampler.logprobs(token)
+            clock.tick()
+            if reading.model.is_end(token):
+                yield from _delta(stop.rest(), logprobs)
+                return "stop"
+            yield from _delta(stop.feed(decode(reading.model.piece(token))), logprobs)
+            if stop.found:
+                return "stop"
+            if job.cancelled or not reading.evaluate([token], mix):
+                return "stopped"
+        yield from _delta(stop.rest(), ())
+        return "length"
+    finally:
+        sampler.close()
+
+
+def usage(reading: Reading, prompt: Prompt, tokens: Sequence[int], kept: int, clock: Clock) -> Usage:
+    """What an answer cost."""
+    return Usage(
+        prompt_tokens=len(tokens),
+        reused_tokens=kept,
+        completion_tokens=clock.tokens,
+        first_token_seconds=max(clock.first - clock.asked, 0.0),
+        completion_seconds=clock.last - clock.first,
+        context_length=reading.model.context_length,
+        spans=tuple(pairwise(marks(reading, prompt, tokens))),
+    )
+
+
+def marks(reading: Reading, prompt: Prompt, tokens: Sequence[int]) -> list[int]:
+    """The places between the messages of a prompt, in tokens, from 0 to the whole."""
+    ends, total = [], 0
+    for token in tokens:
+        total += len(reading.model.piece(token))
+        ends.append(total)
+    # The markers before a message belong to it, those after the last one to the last.
+    return [0, *(bisect_left(ends, end) + 1 for end in prompt.ends[:-1]), len(tokens)]
+
+
+def _delta(text: str, logprobs: Any) -> Iterator[Event]:
+    if text or logprobs:
+        yield TextDelta(text, logprobs)
+
+
+class StopText:
+    """Holds back what may be the beginning of a stop text."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = [stop for stop in stops if stop]
+        self._held = ""
+        self.found = False
+
+    def feed(self, text: str) -> str:
+        """What may be shown now."""
+        if not self._stops:
+            return text
+        self._held += text
+        places = [place for stop in self._stops if (place := self._held.find(stop)) >= 0]
+        if places:
+            self.found = True
+            return self._held[: min(places)]
+        hold = max((_overlap(self._held, stop) for stop in self._stops), default=0)
+        shown, self._held = self._held[: len(self._held) - hold], self._held[len(self._held) - hold :]
+        return shown
+
+    def rest(self) -> str:
+        """What was held back, at the end of the answer."""
+        rest, self._held = self._held, ""
+        return rest
+
+
+def _overlap(text: str, stop: str) -> int:
+    """How many of the text's last characters begin `stop`."""
+    return next((size for size in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:size])), 0)
