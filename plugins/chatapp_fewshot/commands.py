@@ -115,15 +115,20 @@ async def list_(session: Session) -> Data:
 
 
 @action("shots show")
-async def show(session: Session, name: Annotated[str, "The set", _names]) -> AsyncIterator[Event]:
+async def show(
+    session: Session,
+    name: Annotated[str, "The set", _names],
+    *,
+    whole: Annotated[bool, "Leave nothing out of long texts"] = False,
+) -> AsyncIterator[Event]:
     """Show the examples of a set with their numbers, and what is wrong with its file."""
     found = await asyncio.to_thread(_library(session).read, name)
     for problem in found.problems:
         yield Notice(problem, "warning")
-    rows = [
-        (str(number), one_line(each.input, SHOWN), one_line(each.output, SHOWN))
-        for number, each in enumerate(found.examples, 1)
-    ]
+    pairs = [(each.input, each.output) for each in found.examples]
+    if not whole:
+        pairs = [(one_line(question, SHOWN), one_line(answer, SHOWN)) for question, answer in pairs]
+    rows = [(str(number), *pair) for number, pair in enumerate(pairs, 1)]
     listed = _table("fewshot.examples", ("number", "input", "output"), rows)
     head = f"{found.path}{' (bundled)' if found.bundled else ''}\n{found.instruction}".strip()
     yield Data(listed.name, listed.value, f"{head}\n\n{listed.text}")

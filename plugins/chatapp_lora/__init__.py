@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from chatapp import Action, EngineConfig, Session, Turn, hookimpl
+from chatapp import Action, Data, EngineConfig, Part, Session, Turn, hookimpl
 
 # Nothing heavy here: the child that trains imports this package too, and every start of chatapp does.
 if TYPE_CHECKING:
@@ -22,10 +22,11 @@ def settings() -> type[BaseModel]:
 
 @hookimpl
 def actions() -> Iterable[Action]:
-    """`/lora` and what is below it."""
-    from chatapp_lora import commands
+    """`/lora` and what is below it, `/good` and `/fix`."""
+    from chatapp_lora import commands, marks, train_commands
 
-    return [value for value in vars(commands).values() if isinstance(value, Action)]
+    own = [value for value in vars(commands).values() if isinstance(value, Action)]
+    return [*own, *train_commands.ACTIONS, *marks.ACTIONS]
 
 
 @hookimpl
@@ -44,3 +45,13 @@ def turn_finished(turn: Turn) -> None:
     from chatapp_lora.costs import settled
 
     settled(turn)
+
+
+@hookimpl
+def render_part(part: Part) -> Any:
+    """A training that goes on."""
+    if not isinstance(part, Data) or part.name != "lora.training":
+        return None
+    from chatapp_lora.view.training import widget_for
+
+    return widget_for(part)

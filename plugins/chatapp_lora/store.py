@@ -17,7 +17,7 @@ from chatapp import Host, UsageError, similar, write_private
 from chatapp_lora.options import LoraSettings
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-RESERVED = frozenset({"add", "forget", "info", "list", "merge", "off", "restore", "rm", "train", "trainings"})
+RESERVED = frozenset({"add", "forget", "info", "list", "merge", "off", "pause", "restore", "rm", "train", "trainings"})
 BUNDLED = Path(__file__).with_name("bundled")
 TRASH = "trash"
 
