@@ -213,11 +213,11 @@ async def models(session: Session) -> Data:
 @action("image pull", beside=True)
 async def pull(session: Session, name: Model = "") -> AsyncIterator[Event | str]:
     """Download a model that paints now, so that it can be used without a network later."""
-    from chatapp_images.fetching import ensure
     from chatapp_images.models import find
+    from chatapp_images.single import complete
 
     chosen = find(session.host, name)
-    async with aclosing(reported(lambda report: ensure(session.host, chosen, report))) as news:
+    async with aclosing(reported(lambda report: complete(session.host, chosen, report))) as news:
         async for progress in news:
             yield progress
     yield f"The model is in {chosen.path}."

@@ -20,9 +20,9 @@ from chatapp import (
     Report,
     Worker,
 )
-from chatapp_images.fetching import ensure
 from chatapp_images.options import ImagesSettings
 from chatapp_images.setups import Setup, check, setup, threads
+from chatapp_images.single import complete
 from chatapp_images.weights import identity
 
 TARGET = "chatapp_images.service:Service"
@@ -160,9 +160,12 @@ async def open_painter(host: Host, config: EngineConfig, report: Report) -> Diff
     """Find or fetch the model, start a child and load it; EngineError or ModelError says why that cannot be."""
     need_libraries()
     made = setup(host, config)
-    await ensure(host, made.chosen, report)
-    made = await _completed(host, made, report)
+    made = replace(made, config=await complete(host, made.chosen, report))
     layout = await asyncio.to_thread(check, made.chosen)
+    report(Progress(f"Checking {made.chosen.name}"))
+    files = list(layout.weights) if layout is not None else [made.chosen.path]
+    cache = host.paths.cache / "images" / "identities.json"
+    made = replace(made, identity=await asyncio.to_thread(identity, files, cache))
     count = threads(made, layout, host.config(ImagesSettings))
     worker = host.workers.add("image", TARGET, {**ENVIRONMENT, "OMP_NUM_THREADS": str(count)})
     painter = DiffusersPainter(host, worker, made, count)
@@ -174,23 +177,6 @@ async def open_painter(host: Host, config: EngineConfig, report: Report) -> Diff
         await worker.close()
         raise
     return painter
-
-
-async def _completed(host: Host, made: Setup, report: Report) -> Setup:
-    """The setup with the identity of the weights and, for a single file, the configuration it needs."""
-    chosen = made.chosen
-    config = None
-    if chosen.single:
-        from chatapp_images.single import configuration
-
-        source = await asyncio.to_thread(configuration, host, chosen)
-        await ensure(host, source, report, weights=False)
-        config = source.path
-    layout = await asyncio.to_thread(check, chosen)
-    report(Progress(f"Checking {chosen.name}"))
-    files = list(layout.weights) if layout is not None else [chosen.path]
-    cache = host.paths.cache / "images" / "identities.json"
-    return replace(made, config=config, identity=await asyncio.to_thread(identity, files, cache))
 
 
 def need_libraries() -> None:

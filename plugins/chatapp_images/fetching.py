@@ -51,10 +51,10 @@ class Remote:
     sha256: str
 
 
-async def ensure(host: Host, chosen: Chosen, report: Report, weights: bool = True) -> None:
+async def ensure(host: Host, chosen: Chosen, report: Report) -> None:
     """Make the chosen model's folder complete, fetched if need be; ModelError or OfflineError when that cannot be.
 
-    Without `weights` only the configuration and the tokenizer are fetched. Cancelling keeps what has arrived.
+    Cancelling keeps what has arrived.
     """
     if chosen.here:
         return
@@ -62,8 +62,8 @@ async def ensure(host: Host, chosen: Chosen, report: Report, weights: bool = Tru
         raise ModelError(f"The model {chosen.name} is not in {chosen.path}: install chatapp again.")
     if host.offline:
         raise OfflineError(
-            f"{chosen.name} is not downloaded, and --offline forbids it: run `chatapp image pull {chosen.name}` "
-            "once without --offline."
+            f"{chosen.label} is not downloaded, and --offline forbids it: run `chatapp image pull "
+            f"{chosen.name}` once without --offline."
         )
     if find_spec("huggingface_hub") is None:
         raise ModelError("huggingface_hub, which downloads models, is not installed; pip install 'chatapp[hub]' would.")
@@ -71,12 +71,12 @@ async def ensure(host: Host, chosen: Chosen, report: Report, weights: bool = Tru
     part.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = FileLock(part.with_name(f"{part.name}.lock"))
     if not lock.try_acquire():
-        raise ModelError(f"{chosen.name} is being downloaded by another chatapp: wait for it.")
+        raise ModelError(f"{chosen.label} is being downloaded by another chatapp: wait for it.")
     worker = host.workers.add("download", "chatapp_images.hub:Hub", ENVIRONMENT)
     try:
-        await _download(worker, chosen, part, report, weights)
+        await _download(worker, chosen, part, report)
     except OSError as error:
-        raise ModelError(f"{chosen.name} could not be stored in {part} ({error.strerror or error}).") from error
+        raise ModelError(f"{chosen.label} could not be stored in {part} ({error.strerror or error}).") from error
     except WorkerError as error:
         raise _failed(chosen, str(error)) from error
     finally:
@@ -84,8 +84,8 @@ async def ensure(host: Host, chosen: Chosen, report: Report, weights: bool = Tru
         lock.release()
 
 
-async def _download(worker: Worker, chosen: Chosen, part: Path, report: Report, weights: bool) -> None:
-    report(Progress(f"Looking for {chosen.name} on the hub"))
+async def _download(worker: Worker, chosen: Chosen, part: Path, report: Report) -> None:
+    report(Progress(f"Looking for {chosen.label} on the hub"))
     await worker.call("start")
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
@@ -94,17 +94,17 @@ async def _download(worker: Worker, chosen: Chosen, part: Path, report: Report, 
         raise _failed(chosen, f"it did not answer within {ANSWER_SECONDS:g} s") from None
     except ModelError as error:
         raise _failed(chosen, str(error)) from error
-    files = select([Remote(*row) for row in rows], chosen.repository, weights)
+    files = select([Remote(*row) for row in rows], chosen.repository, not chosen.beside)
     total = sum(file.size for file in files)
     _need_room(part, total, chosen)
-    label = f"Downloading {chosen.name}"
+    label = f"Downloading {chosen.label}"
     fetch = worker.call("fetch", chosen.repository, commit, [INDEX], str(part))
     await _growing(fetch, part, label, total, report)
     # What the index names is looked at before gigabytes are fetched for it.
     components_of(read_json(part / INDEX), f"{chosen.repository}/{INDEX}")
     fetch = worker.call("fetch", chosen.repository, commit, [file.name for file in files], str(part))
     await _growing(fetch, part, label, total, report)
-    report(Progress(f"Checking {chosen.name}", total, total, "bytes"))
+    report(Progress(f"Checking {chosen.label}", total, total, "bytes"))
     await asyncio.to_thread(_install, part, chosen, commit, files)
 
 
@@ -168,7 +168,7 @@ def _need_room(part: Path, total: int, chosen: Chosen) -> None:
     missing, free = total - disk_size(part), shutil.disk_usage(part).free
     if missing > free:
         raise ModelError(
-            f"{chosen.name} needs {human_bytes(missing)} on the disk of {part.parent} and {human_bytes(free)} are "
+            f"{chosen.label} needs {human_bytes(missing)} on the disk of {part.parent} and {human_bytes(free)} are "
             "free: make room there, or set CHATAPP_HOME to a folder on a larger disk."
         )
 
@@ -196,7 +196,8 @@ def _sha256(path: Path) -> str:
 
 def _failed(chosen: Chosen, why: str) -> ModelError:
     reason = " ".join(why.split())[:200].rstrip(".")
+    other = "choose a folder in diffusers' layout" if chosen.beside else "name a folder that holds it"
     return ModelError(
-        f"{chosen.name} could not be downloaded from the hub repository {chosen.repository}: {reason}. Try again, or "
-        "name a folder that holds it in the setting images.model."
+        f"{chosen.label} could not be downloaded from the hub repository {chosen.repository}: {reason}. Try "
+        f"again, or {other} in the setting images.model."
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from chatapp import EngineError, ModelError
 from chatapp_images.adapters import merge
-from chatapp_images.checking import Layout, check_folder, read_json
+from chatapp_images.checking import INDEX, Layout, check_folder, read_json
 from chatapp_images.fitting import Savings, fit, free_memory, need
 from chatapp_images.setups import SMALL, Setup
 from chatapp_images.weights import read_header
@@ -57,7 +58,7 @@ def load(made: Setup) -> Pipelines:
     device = _device(made.device)
     precision = _precision(made.precision, device, sum(parameters.values()))
     copies, offloads = find_spec("accelerate") is None, find_spec("accelerate") is not None and device != "cpu"
-    width, height = own_size(made, layout)
+    width, height = own_size(made)
     wanted = need(parameters, width, height, BYTES[precision], copies)
     savings = fit(made.chosen.name, wanted, free_memory(device), offloads)
     try:
@@ -74,49 +75,39 @@ def load(made: Setup) -> Pipelines:
     return Pipelines(base, device, precision, savings, base.scheduler)
 
 
-def own_size(made: Setup, layout: Layout | None) -> tuple[int, int]:
+def own_size(made: Setup) -> tuple[int, int]:
     """Width and height in pixels that the model was trained for."""
     if made.chosen.entry is not None:
         return made.chosen.entry.width, made.chosen.entry.height
-    if layout is None:
-        return 512, 512
-    part = next((name for name in ("unet", "transformer") if name in layout.components), "")
-    config = _config(made, part)
-    factor = 2 ** (len(_config(made, "vae").get("block_out_channels", [0] * 4)) - 1)
+    folder = made.config or made.chosen.path
+    config = _config(folder, "unet") or _config(folder, "transformer")
+    factor = 2 ** (len(_config(folder, "vae").get("block_out_channels", [0] * 4)) - 1)
     side = config.get("sample_size")
     return (side * factor, side * factor) if isinstance(side, int) and 1 <= side <= 1024 else (512, 512)
 
 
-def _config(made: Setup, part: str) -> Mapping[str, Any]:
-    path = made.chosen.path / part / "config.json"
-    return read_json(path) if part and path.is_file() else {}
+def _config(folder: Path, part: str) -> Mapping[str, Any]:
+    path = folder / part / "config.json"
+    return read_json(path) if path.is_file() else {}
 
 
 def _read(made: Setup, layout: Layout | None, precision: str) -> Any:
     import diffusers
     import torch
 
-    number = getattr(torch, precision)
+    name = layout.pipeline if layout else str(read_json(made.config / INDEX).get("_class_name")) if made.config else ""
+    kind = getattr(diffusers, name, None)
+    if kind is None:
+        raise ModelError(f"{made.chosen.name} is a {name}, which this version of diffusers does not have.")
+    # The plain Stable Diffusion takes all these; others say which they know.
+    known = kind._get_signature_keys(kind)
+    none = {name: value for name, value in NONE.items() if name in {*known[0], *known[1]}}
+    common = {"dtype": getattr(torch, precision), "local_files_only": True, **none}
     if layout is None:
-        import json
-
-        index = json.loads((made.config / "model_index.json").read_text()) if made.config else {}
-        kind = getattr(diffusers, str(index.get("_class_name")), diffusers.StableDiffusionPipeline)
-        return kind.from_single_file(
-            str(made.chosen.path), config=str(made.config), local_files_only=True, torch_dtype=number,
-            safety_checker=None,
-        )  # fmt: skip
+        return kind.from_single_file(str(made.chosen.path), config=str(made.config), **common)
     paints = made.chosen.entry is None or made.chosen.entry.task == "paint"
     maker = diffusers.AutoPipelineForText2Image if paints else diffusers.DiffusionPipeline
-    if not hasattr(diffusers, layout.pipeline):
-        raise ModelError(f"{made.chosen.name} is a {layout.pipeline}, which this version of diffusers does not have.")
-    # The plain Stable Diffusion takes all these; others say which they know.
-    known = getattr(diffusers, layout.pipeline)._get_signature_keys(getattr(diffusers, layout.pipeline))
-    none = {name: value for name, value in NONE.items() if name in {*known[0], *known[1]}}
-    return maker.from_pretrained(
-        str(made.chosen.path), dtype=number, variant=layout.variant, use_safetensors=True,
-        local_files_only=True, **none,
-    )  # fmt: skip
+    return maker.from_pretrained(str(made.chosen.path), variant=layout.variant, use_safetensors=True, **common)
 
 
 def _place(base: Any, device: str, savings: Savings) -> None:

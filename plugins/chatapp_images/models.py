@@ -22,7 +22,8 @@ class Chosen:
     """A model to open. `name` opens it again.
 
     `path` is the folder it is loaded from, or the single file. `entry` is the catalogue's, None for others, and
-    `repository` and `revision` say where the hub has it, "" for the user's own and the embedded ones.
+    `repository` and `revision` say where the hub has it, "" for the user's own and the embedded ones. `beside`: these
+    are only the configuration and the tokenizer, which the single file called `name` needs beside it.
     """
 
     name: str
@@ -30,6 +31,12 @@ class Chosen:
     entry: Entry | None = None
     repository: str = ""
     revision: str = "main"
+    beside: bool = False
+
+    @property
+    def label(self) -> str:
+        """What to call its files in a sentence."""
+        return f"{Path(self.name).name}'s configuration" if self.beside else self.name
 
     @property
     def here(self) -> bool:

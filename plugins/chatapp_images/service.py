@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from chatapp import EngineError, Job, Picture, PictureRequest
-from chatapp_images.checking import check_folder
 from chatapp_images.inputs import encoded, resized
 from chatapp_images.loading import Pipelines, load, own_size
 from chatapp_images.orders import Order, facts, order, resampled, usual
@@ -49,7 +48,7 @@ class Service:
         loaded = load(made)
         self._pipelines, self._made = loaded, made
         self._decoder = Decoder(loaded.base)
-        own = own_size(made, None if made.chosen.single else check_folder(made.chosen.path))
+        own = own_size(made)
         self._rules = Rules(own, _multiple(loaded.base), made.shown_size)
         config = {**loaded.scheduler.config, "_class_name": type(loaded.scheduler).__name__}
         steps, guidance = usual(made, self._rules)

@@ -1,4 +1,4 @@
-"""A Stable Diffusion of some hundred kilobytes with random weights, made by diffusers in a child process."""
+"""What the tests of pictures share: tiny models, hosts that paint with them, and files of pictures and weights."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ import math
 import struct
 import subprocess
 import sys
-import tempfile
 import zlib
 from array import array
 from collections.abc import Mapping
 from contextlib import aclosing
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
-import pytest
 from pydantic import BaseModel
 
 from chatapp import Adapter, EngineConfig, Host, Painter, Picture, PictureRequest, PictureStep, hookimpl
@@ -29,85 +25,13 @@ SIDE = 32
 TOKENS = 12
 """How many tokens of a prompt it reads, the two around it included."""
 
-MAKE = """
-import pathlib, sys, torch
-from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, DDPMScheduler, StableDiffusionPipeline
-from diffusers import StableDiffusionUpscalePipeline, UNet2DConditionModel
-from transformers import BertConfig, BertModel, BertTokenizer
 
-folder, seed, side, tokens = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-enlarges = len(sys.argv) > 5
-words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"a red blue green apple cat house sun . ,".split()]
-words += [f"w{n}" for n in range(40)]
-torch.manual_seed(seed)
-text_encoder = BertModel(BertConfig(
-    vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
-    max_position_embeddings=tokens, initializer_range=0.5, use_attention_mask=True,
-))
-unet = UNet2DConditionModel(
-    sample_size=side // 4, in_channels=7 if enlarges else 4, out_channels=4, layers_per_block=1, norm_num_groups=4,
-    num_class_embeds=1000 if enlarges else None, block_out_channels=(8, 16), cross_attention_dim=16,
-    attention_head_dim=2,
-    down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-)
-if enlarges:
-    vae = AutoencoderKL(
-        block_out_channels=(8, 8, 8), norm_num_groups=4, layers_per_block=1,
-        down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3,
-    )
-else:
-    vae = AutoencoderTiny(
-        encoder_block_out_channels=(8, 8, 8), decoder_block_out_channels=(8, 8, 8), latent_channels=4,
-        num_encoder_blocks=(1, 1, 1), num_decoder_blocks=(1, 1, 1), scaling_factor=1.0,
-    )
-scheduler = DDIMScheduler(
-    beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction", timestep_spacing="trailing",
-    clip_sample=False, steps_offset=1,
-)
-tokenizer = BertTokenizer(vocab={word: n for n, word in enumerate(words)}, model_max_length=tokens)
-parts = dict(vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, unet=unet, scheduler=scheduler)
-parts |= dict(safety_checker=None, feature_extractor=None)
-if enlarges:
-    pipeline = StableDiffusionUpscalePipeline(**parts, low_res_scheduler=DDPMScheduler(), watermarker=None)
-else:
-    pipeline = StableDiffusionPipeline(**parts, requires_safety_checker=False)
-pipeline.save_pretrained(folder, safe_serialization=True)
-"""
-
-
-def tiny_pipeline(folder: Path, seed: int = 1, enlarges: bool = False) -> Path:
-    """The folder of a pipeline (diffusers layout) that paints 32 by 32 pixels of nothing in particular, fast.
-
-    One that `enlarges` makes pictures four times larger instead. It is made once a process, in some seconds, and
-    copied afterwards.
-    """
-    if find_spec("diffusers") is None:
-        pytest.skip("diffusers is not installed: pip install 'chatapp[images]'")
-    for name, data in _files(seed, enlarges).items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-    return folder
-
-
-@cache
-def _files(seed: int, enlarges: bool) -> dict[str, bytes]:
-    with tempfile.TemporaryDirectory() as place:
-        command = [
-            sys.executable,
-            "-W",
-            "ignore",
-            "-c",
-            MAKE,
-            place,
-            str(seed),
-            str(SIDE),
-            str(TOKENS),
-            *["enlarges"][: int(enlarges)],
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-2000:]
-        paths = [path for path in Path(place).rglob("*") if path.is_file()]
-        return {str(path.relative_to(place)): path.read_bytes() for path in paths}
+def make_models(folder: Path) -> None:
+    """Write the models of `images_maker` into `folder`; takes some seconds."""
+    maker = Path(__file__).with_name("images_maker.py")
+    command = [sys.executable, "-W", "ignore", str(maker), str(folder), str(SIDE), str(TOKENS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 class Plain:

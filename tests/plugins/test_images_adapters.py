@@ -4,45 +4,22 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-import pytest_asyncio
 
 from chatapp import Adapter, EngineConfig, EngineError, Host, ModelError, PictureRequest, Progress
 from chatapp_images import models
 from chatapp_images.catalogue import UPSCALER
 from chatapp_images.engine import DiffusersPainter, open_painter
-from tests.plugins.images_support import SIDE, chunk, opened, painted, plain_host, png, tiny_pipeline, weights
+from tests.plugins.images_support import SIDE, chunk, painted, png, weights
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 images = pytest.importorskip("PIL.Image")
 Tensors: TypeAlias = dict[str, tuple[tuple[int, ...], float]]
 APPLE = PictureRequest("a red apple", 7, steps=6, width=SIDE, height=SIDE)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Host]:
-    """A started host whose model is the tiny one."""
-    folder = tmp_path_factory.mktemp("images")
-    made = await plain_host(folder, tiny_pipeline(folder / "tiny"))
-    try:
-        yield made
-    finally:
-        await made.shutdown()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def painter(host: Host) -> AsyncIterator[DiffusersPainter]:
-    """The tiny model, open."""
-    made = await opened(host)
-    try:
-        yield made
-    finally:
-        await made.close()
 
 
 def pixels(data: bytes) -> bytes:
@@ -104,25 +81,25 @@ async def test_an_adapter_of_another_model(
     assert (await painted(painter, APPLE))[1].facts.get("adapters") is None
 
 
-async def test_settings_that_open_it_anew(host: Host, painter: DiffusersPainter, tmp_path: Path) -> None:
+async def test_settings_that_open_it_anew(painting_host: Host, painter: DiffusersPainter, tmp_path: Path) -> None:
     assert await painter.tune(EngineConfig("", kind="image"))
     assert not await painter.tune(EngineConfig("icons", kind="image"))
-    host.set_config("images", "threads", 2)
+    painting_host.set_config("images", "threads", 2)
     assert not await painter.tune(EngineConfig("", kind="image"))
-    host.set_config("images", "threads", None)
+    painting_host.set_config("images", "threads", None)
     adapter = Adapter("none", str(tmp_path / "none.safetensors"))
     with pytest.raises(ModelError, match=r"There is no adapter at .*none\.safetensors: check the path\.$"):
         await painter.tune(EngineConfig("", adapters=(adapter,), kind="image"))
 
 
-async def test_opening_tells_what_it_does(host: Host) -> None:
+async def test_opening_tells_what_it_does(painting_host: Host) -> None:
     news: list[Progress] = []
-    host.set_config("images", "device", "cuda:9")
+    painting_host.set_config("images", "device", "cuda:9")
     try:
         with pytest.raises(EngineError, match=r"^This machine has no device 'cuda:9' for torch: set images\.device"):
-            await open_painter(host, EngineConfig("", kind="image"), news.append)
+            await open_painter(painting_host, EngineConfig("", kind="image"), news.append)
     finally:
-        host.set_config("images", "device", "auto")
+        painting_host.set_config("images", "device", "auto")
     assert [each.label.partition(" ")[0] for each in news] == ["Checking", "Opening"]
 
 
@@ -195,13 +172,13 @@ async def test_what_is_transparent_is_white(painter: DiffusersPainter) -> None:
     assert pixels(picture.png) == pixels(png(SIDE, SIDE))
 
 
-async def test_a_model_that_enlarges(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_model_that_enlarges(painting_host: Host, image_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # As one that comes with the package: found by its name, nothing to download.
     known = {"x4-upscaler": replace(UPSCALER, repository="", steps=3)}
     monkeypatch.setattr(models, "CATALOGUE", known)
-    monkeypatch.setattr(models, "embedded", lambda name: tiny_pipeline(tmp_path / name, enlarges=True))
+    monkeypatch.setattr(models, "embedded", lambda name: image_models / "enlarges")
     config = EngineConfig("x4-upscaler", kind="image")
-    painter = await open_painter(host, config, lambda progress: None)
+    painter = await open_painter(painting_host, config, lambda progress: None)
     try:
         steps, picture = await painted(painter, PictureRequest("a cat", 1, image=RED, enlarge=4))
         assert (picture.width, picture.height) == (4 * SIDE, 4 * SIDE)

@@ -214,7 +214,7 @@ async def test_the_model_may_draw_in_its_turn(tmp_path: Path) -> None:
         (picture,) = shown(session)
         assert picture in events
         assert [message.role for message in session.conversation.path()] == ["user", "assistant", "tool", "assistant"]
-        result, _ = await call_tool(session, ToolCall("2", "draw", {}))
+        result, *_ = await call_tool(session, ToolCall("2", "draw", {}))
         assert result.failed
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from chatapp import Host, ModelError, OfflineError, Progress
-from chatapp_images import fetching
+from chatapp_images import fetching, single
 from chatapp_images.fetching import Remote, ensure, select
 from chatapp_images.models import DONE, find
-from tests.plugins.images_support import plain_host, tiny_pipeline
+from chatapp_images.single import KINDS, complete
+from tests.plugins.images_support import plain_host
 from tests.support_models import Hub, serving, sha256, soon
 
 pytest.importorskip("huggingface_hub")
@@ -32,9 +33,9 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(tmp_path: Path, image_models: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A hub with one tiny model."""
-    place = tiny_pipeline(tmp_path / "tiny")
+    place = image_models / "paints"
     files = {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
     files["unet/diffusion_pytorch_model.bin"] = b"pickled"
     files["README.md"] = b"# A model"
@@ -96,6 +97,45 @@ async def test_cancelling_keeps_what_has_arrived(host: Host, hub: Hub) -> None:
     await ensure(host, find(host), lambda progress: None)
     assert find(host).here
     assert not part.exists()
+
+
+@pytest.fixture
+def file(image_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model in one file, whose configuration is that of the hub's model."""
+    monkeypatch.setattr(single, "KINDS", ((KINDS[-1][0], NAME, "main"),))
+    return image_models / "sd.safetensors"
+
+
+async def test_for_a_single_file_the_configuration_is_fetched(host: Host, hub: Hub, file: Path) -> None:
+    news: list[Progress] = []
+    place = await complete(host, find(host, str(file)), news.append)
+    assert place is not None
+    assert place.name == "toys--tiny--config"
+    held = {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
+    assert {"model_index.json", "unet/config.json", "tokenizer/tokenizer.json", DONE} <= held
+    assert not any(name.endswith(".safetensors") for name in held)
+    assert news[0].label == "Looking for sd.safetensors's configuration on the hub"
+    asked = len(hub.downloads)
+    assert await complete(host, find(host, str(file)), news.append) == place
+    assert len(hub.downloads) == asked
+
+
+async def test_a_single_file_without_its_configuration(host: Host, hub: Hub, file: Path, tmp_path: Path) -> None:
+    quiet = await plain_host(tmp_path / "quiet", NAME)
+    try:
+        with pytest.raises(OfflineError) as caught:
+            await complete(quiet, find(quiet, str(file)), lambda progress: None)
+    finally:
+        await quiet.shutdown()
+    assert str(caught.value) == (
+        f"sd.safetensors's configuration is not downloaded, and --offline forbids it: run `chatapp image pull {file}` "
+        "once without --offline."
+    )
+    hub.status = 503
+    with pytest.raises(ModelError) as failed:
+        await complete(host, find(host, str(file)), lambda progress: None)
+    assert str(failed.value).startswith("sd.safetensors's configuration could not be downloaded from the hub")
+    assert str(failed.value).endswith("Try again, or choose a folder in diffusers' layout in the setting images.model.")
 
 
 async def test_offline(host: Host, hub: Hub, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from chatapp import EngineConfig, EngineError, Host, ModelError
 from chatapp_images import models
-from chatapp_images.catalogue import CATALOGUE, ICONS, SD_15, SDXL_TURBO, that_fit
+from chatapp_images.catalogue import CATALOGUE, ICONS, SD_15, that_fit
 from chatapp_images.checking import check_folder
 from chatapp_images.engine import open_painter
 from chatapp_images.fitting import Need, Savings, fit, need
@@ -21,9 +21,10 @@ from chatapp_images.setups import check
 from chatapp_images.single import configuration
 from chatapp_images.sizing import Canvas, Rules, canvas
 from chatapp_images.weights import identity, read_header
-from tests.plugins.images_support import plain_host, tiny_pipeline, weights
+from tests.plugins.images_support import plain_host, weights
 
 GIGA = 1_000_000_000
+XL_BASE = "stabilityai/stable-diffusion-xl-base-1.0"
 XL = "conditioner.embedders.1.model.transformer.resblocks.9.mlp.c_proj.bias"
 
 
@@ -86,14 +87,20 @@ def test_the_list_of_models(host: Host, tmp_path: Path, monkeypatch: pytest.Monk
     assert list_models(host)[-1] == ("/no/such/folder", "", "", "", "", "not found, chosen")
 
 
-def test_a_sound_folder(tmp_path: Path) -> None:
-    layout = check_folder(tiny_pipeline(tmp_path / "tiny"))
+@pytest.fixture
+def place(tmp_path: Path, image_models: Path) -> Path:
+    """The folder of a model that may be changed."""
+    return shutil.copytree(image_models / "paints", tmp_path / "tiny")
+
+
+def test_a_sound_folder(place: Path) -> None:
+    layout = check_folder(place)
     assert (layout.pipeline, layout.variant) == ("StableDiffusionPipeline", None)
     assert set(layout.components) == {"scheduler", "text_encoder", "tokenizer", "unet", "vae"}
     assert set(layout.parameters()) == {"text_encoder", "unet", "vae"}
     for path in list(layout.weights):
         shutil.copy(path, path.with_suffix(".fp16.safetensors"))
-    assert check_folder(tmp_path / "tiny").variant == "fp16"
+    assert check_folder(place).variant == "fp16"
 
 
 def rewritten(name: str, change: Callable[[dict[str, object]], object]) -> Callable[[Path], None]:
@@ -144,8 +151,7 @@ INDEX = "model_index.json"
         (lambda place: [path.unlink() for path in place.rglob("*.safetensors")], "holds no weights"),
     ],
 )
-def test_what_is_not_loaded(tmp_path: Path, damage: Callable[[Path], object], said: str) -> None:
-    place = tiny_pipeline(tmp_path / "tiny")
+def test_what_is_not_loaded(place: Path, damage: Callable[[Path], object], said: str) -> None:
     damage(place)
     with pytest.raises(ModelError) as caught:
         check_folder(place)
@@ -179,12 +185,10 @@ def test_damaged_weights(tmp_path: Path, data: bytes, said: str) -> None:
     assert said in str(caught.value)
 
 
-async def test_a_folder_that_is_none_opens_nothing(host: Host, tmp_path: Path) -> None:
-    pytest.importorskip("diffusers")
+async def test_a_folder_that_is_none_opens_nothing(host: Host, tmp_path: Path, place: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match="holds no diffusers model"):
         await open_painter(host, EngineConfig(str(tmp_path / "empty"), kind="image"), lambda progress: None)
-    place = tiny_pipeline(tmp_path / "tiny")
     rewritten("unet/config.json", lambda it: it.update(cross_attention_dim=24))(place)
     with pytest.raises(EngineError, match=r"^The model .*tiny cannot be loaded: [^\n]+\.$"):
         await open_painter(host, EngineConfig(str(place), kind="image"), lambda progress: None)
@@ -202,12 +206,12 @@ def test_single_files(host: Host, tmp_path: Path) -> None:
     path.write_bytes(weights({XL: ((1,), 1.0)}))
     assert check(find(host, str(path))) is None
     source = configuration(host, find(host, str(path)))
-    assert (source.repository, source.revision) == (SDXL_TURBO.repository, SDXL_TURBO.revision)
-    assert source.path.name == "stabilityai--sdxl-turbo--config"
+    assert (source.name, source.repository, len(source.revision)) == (str(path), XL_BASE, 40)
+    assert source.path.name == "stabilityai--stable-diffusion-xl-base-1.0--config"
     # A model of its kind that is here has all that it needs.
-    folder(host, SDXL_TURBO.repository).mkdir(parents=True)
-    (folder(host, SDXL_TURBO.repository) / DONE).write_text("{}")
-    assert configuration(host, find(host, str(path))).name == "sdxl-turbo"
+    folder(host, XL_BASE).mkdir(parents=True)
+    (folder(host, XL_BASE) / DONE).write_text("{}")
+    assert configuration(host, find(host, str(path))).path == folder(host, XL_BASE)
 
 
 def test_an_identity_is_of_the_weights(tmp_path: Path) -> None:

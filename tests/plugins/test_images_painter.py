@@ -4,45 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from chatapp import Host, Painter, PictureRequest, WorkerDied
 from chatapp_images.engine import DiffusersPainter
 from chatapp_images.png import read_facts
-from tests.plugins.images_support import SIDE, TOKENS, opened, painted, plain_host, png, tiny_pipeline
+from tests.plugins.images_support import SIDE, TOKENS, opened, painted, png
 from tests.support_models import soon
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 images = pytest.importorskip("PIL.Image")
 APPLE = PictureRequest("a red apple", 7, steps=6, width=SIDE, height=SIDE)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Host]:
-    """A started host whose model is the tiny one."""
-    folder = tmp_path_factory.mktemp("images")
-    made = await plain_host(folder, tiny_pipeline(folder / "tiny"))
-    try:
-        yield made
-    finally:
-        await made.shutdown()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def painter(host: Host) -> AsyncIterator[DiffusersPainter]:
-    """The tiny model, open."""
-    made = await opened(host)
-    try:
-        yield made
-    finally:
-        await made.close()
 
 
 def pixels(data: bytes | None) -> Any:
@@ -53,7 +30,7 @@ def pixels(data: bytes | None) -> Any:
     return image
 
 
-async def test_what_it_says_of_itself(host: Host, painter: DiffusersPainter) -> None:
+async def test_what_it_says_of_itself(painting_host: Host, painter: DiffusersPainter) -> None:
     assert isinstance(painter, Painter)
     info = painter.info
     assert info.context_length == TOKENS
@@ -183,10 +160,10 @@ async def test_a_negative_prompt_needs_guidance(painter: DiffusersPainter) -> No
     assert guided.png != (await painted(painter, APPLE))[1].png
 
 
-async def test_a_killed_child_is_told_and_replaced(host: Host) -> None:
+async def test_a_killed_child_is_told_and_replaced(painting_host: Host) -> None:
     import psutil
 
-    painter = await opened(host)
+    painter = await opened(painting_host)
     try:
         _, before = await painted(painter, APPLE)
         async with aclosing(painter.paint(replace(APPLE, steps=1000))) as told:
@@ -200,20 +177,20 @@ async def test_a_killed_child_is_told_and_replaced(host: Host) -> None:
         await painter.close()
 
 
-async def test_memory_is_given_back_after_a_while(host: Host) -> None:
-    host.set_config("images", "idle_minutes", 0.002)
-    painter = await opened(host)
+async def test_memory_is_given_back_after_a_while(painting_host: Host) -> None:
+    painting_host.set_config("images", "idle_minutes", 0.002)
+    painter = await opened(painting_host)
     try:
         await soon(lambda: painter.pid is None)
         _, picture = await painted(painter, APPLE)
         assert picture.width == SIDE
         await soon(lambda: painter.pid is None)
     finally:
-        host.set_config("images", "idle_minutes", 5)
+        painting_host.set_config("images", "idle_minutes", 5)
         await painter.close()
 
 
-async def test_painting_waits_for_an_answer(host: Host, painter: DiffusersPainter) -> None:
+async def test_painting_waits_for_an_answer(painting_host: Host, painter: DiffusersPainter) -> None:
     told: list[Any] = []
 
     async def paint() -> None:
@@ -225,7 +202,7 @@ async def test_painting_waits_for_an_answer(host: Host, painter: DiffusersPainte
     await soon(lambda: told)
     import psutil
 
-    with host.workers.foreground():
+    with painting_host.workers.foreground():
         await soon(lambda: psutil.Process(painter.pid).status() == psutil.STATUS_STOPPED)
         assert not work.done()
     await work
