@@ -49,9 +49,10 @@ def turn_finished(turn: Turn) -> None:
 
 @hookimpl
 def render_part(part: Part) -> Any:
-    """A training that goes on."""
-    if not isinstance(part, Data) or part.name != "lora.training":
+    """A training that goes on, an adapter's card, and answers side by side."""
+    if not isinstance(part, Data) or part.name not in ("lora.training", "lora.card", "lora.compared"):
         return None
-    from chatapp_lora.view.training import widget_for
+    from chatapp_lora.view import made, training
 
-    return widget_for(part)
+    makers = {"lora.training": training.widget_for, "lora.card": made.card, "lora.compared": made.side_by_side}
+    return makers[part.name](part)

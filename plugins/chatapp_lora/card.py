@@ -70,9 +70,9 @@ def markdown(card: Mapping[str, Any]) -> str:
     parts = [
         f"# {visible(str(card.get('title') or card.get('name') or 'Adapter'))}",
         visible(str(card.get("description") or "")),
-        _table(_about(card)),
-        _section("Data", _table(_data(_mapping(card.get("data"))))),
-        _section("Training", _table(_training(card))),
+        _list(_about(card)),
+        _section("Data", _list(_data(_mapping(card.get("data"))))),
+        _section("Training", _list(_training(card))),
         _section("Loss", _losses(card)),
         _section("Measured effect", _effect(card.get("effect"))),
         _section("Side by side", _compared(card)),
@@ -129,42 +129,36 @@ def _training(card: Mapping[str, Any]) -> list[tuple[str, Any]]:
 def _losses(card: Mapping[str, Any]) -> str:
     """The steps after which the held-out loss was taken, with the loss of their batch; step 0 is the model itself."""
     losses = _sequence(card.get("losses"))
-    pairs = [
-        each for each in _sequence(card.get("held_out_losses")) if isinstance(each, list | tuple) and len(each) == 2
-    ]
-    known = [(step, held_out) for step, held_out in pairs if isinstance(step, int) and _is_number(held_out)]
-    lines = [
-        f"| {step} | {_number(losses[step - 1]) if 0 < step <= len(losses) else ''} | {_number(held_out)} |"
-        for step, held_out in known
-    ]
-    return "\n".join(["| step | loss | held out |", "| --- | --- | --- |", *lines]) if lines else ""
+    pairs = [each for each in _sequence(card.get("held_out_losses")) if isinstance(each, list | tuple)]
+    known = [pair for pair in pairs if len(pair) == 2 and isinstance(pair[0], int) and _is_number(pair[1])]
+    rows = [(step, losses[step - 1] if 0 < step <= len(losses) else None, held_out) for step, held_out in known]
+    lines = [f"| {step:4} | {_number(loss) or '':>6} | {_number(held_out):>8} |" for step, loss, held_out in rows]
+    return "\n".join(["| step | loss   | held out |", "| ---: | -----: | -------: |", *lines]) if lines else ""
 
 
 def _effect(effect: Any) -> str:
     if isinstance(effect, Mapping):
-        return _table([(str(name).replace("_", " "), value) for name, value in effect.items()])
-    return visible(str(effect or ""))
+        return _list([(str(name).replace("_", " "), value) for name, value in effect.items()])
+    return _line(effect or "")
 
 
 def _compared(card: Mapping[str, Any]) -> str:
     rows = [each for each in _sequence(card.get("compared")) if isinstance(each, Mapping)]
-    said = [[_cell(each.get(key, "")) for key in ("prompt", "base", "adapted")] for each in rows]
-    lines = [f"| {' | '.join(each)} |" for each in said]
-    return "\n".join(["| prompt | without | with |", "| --- | --- | --- |", *lines]) if lines else ""
+    said = [[_line(each.get(key, "")) for key in ("prompt", "base", "adapted")] for each in rows]
+    return "\n".join(f"- {prompt}\n  - without: {base}\n  - with: {adapted}" for prompt, base, adapted in said)
 
 
 def _section(title: str, body: str) -> str:
     return f"## {title}\n\n{body}" if body else ""
 
 
-def _table(rows: Iterable[tuple[str, Any]]) -> str:
-    lines = [f"| {_cell(name)} | {_cell(value)} |" for name, value in rows if value not in (None, "", [], {})]
-    return "\n".join(["| | |", "| --- | --- |", *lines]) if lines else ""
+def _list(rows: Iterable[tuple[str, Any]]) -> str:
+    return "\n".join(f"- {_line(name)}: {_line(value)}" for name, value in rows if value not in (None, "", [], {}))
 
 
-def _cell(value: Any) -> str:
-    # A bar ends a cell and a line break the table, whatever the text is.
-    return visible(" ".join(str(value).split())).replace("|", "\\|")
+def _line(value: Any) -> str:
+    # A line break would end the entry, whatever the text is.
+    return visible(" ".join(str(value).split()))
 
 
 def _number(value: Any, places: int = 3) -> str | None:

@@ -40,14 +40,14 @@ class Compared:
 
 
 async def compared(
-    session: Session, model: str, name: str, examples: Sequence[Example]
+    session: Session, model: str, name: str, examples: Sequence[Example], most: int = MOST, tokens: int = TOKENS
 ) -> AsyncGenerator[Progress | list[Compared], None]:
-    """Ask `model` without the adapter `name` and with it; ends with the answers.
+    """Ask `model` the last question of at most `most` chats, without the adapter `name` and with it; ends with all.
 
     The conversation's own answers go first: one that begins meanwhile stops a question, which is then asked again.
     Afterwards the conversation has its own adapters again. Raises EngineError as the engine does.
     """
-    asked = [_request(each) for each in examples[:MOST]]
+    asked = [_request(each, tokens) for each in examples[:most]]
     answers: list[list[str]] = [[], []]
     total = len(asked) * len(answers)
     try:
@@ -75,10 +75,10 @@ async def _take_back(session: Session) -> None:
                 pass
 
 
-def _request(example: Example) -> Request:
+def _request(example: Example, tokens: int) -> Request:
     """All of the chat but its last answer, to be answered greedily."""
     messages = tuple(Message(role, (Text(text),)) for role, text in example.messages[:-1])  # type: ignore[arg-type]
-    return Request(messages, Sampling(temperature=0.0, repeat_penalty=1.0, max_tokens=TOKENS))
+    return Request(messages, Sampling(temperature=0.0, repeat_penalty=1.0, max_tokens=tokens))
 
 
 async def _answered(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from chatapp import Conversation, Data, Message, Rest, Session, UsageError, action, one_line, table, visible
-from chatapp_lora.training.plan import Example
+
+# Every start of chatapp imports this file for its declarations.
+if TYPE_CHECKING:
+    from chatapp_lora.training.plan import Example
 
 KEY = "lora.marks"
 """In the conversation's values: what an answer should be, by the message's id; empty where it is good as it is."""
@@ -30,6 +33,8 @@ def examples(conversation: Conversation) -> list[Example]:
 
 
 def _example(conversation: Conversation, name: str, said: Mapping[str, str]) -> Example | None:
+    from chatapp_lora.training.plan import Example
+
     turns: list[tuple[str, str]] = []
     question, answer = "", ""
     for message in _up_from(conversation, name):

@@ -58,11 +58,14 @@ async def _run(session: Session, name: str, asked: Asked) -> Run:
 
 async def _fits(session: Session, run: Run) -> None:
     """Say what memory it takes, and ask where less is free; UsageError where it cannot be or is not wanted."""
-    from chatapp_lora.training.fitting import check
+    from chatapp_lora.training.fitting import check, needed
 
     fit = await asyncio.to_thread(check, run.plan)
+    usual = await asyncio.to_thread(needed, run.plan)
     if fit.fits:
-        session.ui.notify(fit.sentence)
+        # What is out of the ordinary is said: every weight trained, or slower steps for want of memory.
+        if run.plan.full or fit.need.bytes != usual.bytes:
+            session.ui.notify(fit.sentence)
     elif not fit.possible or not await session.ui.confirm("Train all the same?", fit.sentence):
         raise UsageError(fit.sentence)
 

@@ -73,9 +73,10 @@ async def test_an_answer_of_the_conversation_goes_before_the_comparison(tmp_path
         assert any(isinstance(each, Data) and each.name == "lora.compared" for each in events)
 
 
-async def test_no_comparison_with_another_model_than_answers(tmp_path: Path) -> None:
+async def test_no_comparison_that_would_close_the_model_that_answers(tmp_path: Path) -> None:
     engine = ScriptedEngine()
     async with training_in(tmp_path, ScriptedLearner(), engine) as session:
+        assert [progress async for progress in session.warm()] == []
         base = tmp_path / "base.gguf"
         events = await told(session, f'/lora train a --data "{chats(tmp_path)}" --steps 4 --base "{base}"')
         assert "not compared" in next(each.text for each in events if isinstance(each, Notice))
@@ -129,8 +130,8 @@ async def test_the_same_seed_holds_out_the_same(tmp_path: Path) -> None:
 async def test_all_settings_reach_the_plan(tmp_path: Path) -> None:
     learner = ScriptedLearner()
     async with training_in(tmp_path, learner, lora={"threads": 3}) as session:
-        line = "--rank 4 --alpha 6 --targets q,v --steps 5 --lr 0.01 --batch 2 --longest 99 --activated --seed 9 --no-compare"
-        await told(session, f'/lora train a --data "{chats(tmp_path)}" {line}')
+        line = "--rank 4 --alpha 6 --targets q,v --steps 5 --lr 0.01 --batch 2 --longest 99 --activated --seed 9"
+        await told(session, f'/lora train a --data "{chats(tmp_path)}" {line} --no-compare')
         (plan,) = learner.runs
         assert (plan.rank, plan.alpha, plan.targets, plan.steps) == (4, 6.0, ("q", "v"), 5)
         assert (plan.rate, plan.batch, plan.seed, plan.threads, plan.longest) == (0.01, 2, 9, 3, 99)

@@ -144,9 +144,15 @@ def test_the_card_says_what_it_was_made_from_and_can_be_read(tmp_path: Path) -> 
     assert card["sha256"] == "95a7ad8c415eb672a9234fb7355336398f25224a4498f6f77e441477f7fcac54"
     assert (card["embedding"], card["layers"]) == (64, read_gguf(plan.base).values["qwen2.block_count"])
     shown = markdown({**card, "compared": [{"prompt": "a\nb", "base": "x | y", "adapted": "z"}]})
-    for text in ("# a", "| made for | small |", "| 2 | 2.000 | 2.500 |", "| 0 |  | 3.500 |", "| a b | x \\| y | z |"):
+    for text in (
+        "# a",
+        "- made for: small",
+        "|    2 |  2.000 |    2.500 |",
+        "|    0 |        |    3.500 |",
+        "- licence: MIT",
+    ):
         assert text in shown
-    assert "| licence | MIT |" in shown
+    assert "- a b\n  - without: x | y\n  - with: z" in shown
     assert "description" not in shown
 
 
@@ -174,4 +180,4 @@ async def test_the_card_is_shown_by_a_command(tmp_path: Path) -> None:
         await told(session, f'/lora train a --data "{chats(tmp_path)}" --steps 4 --no-compare')
         (shown,) = await told(session, "/lora info a")
         assert isinstance(shown, Data)
-        assert "| examples | 20 |" in shown.text
+        assert "- examples: 20\n" in shown.text

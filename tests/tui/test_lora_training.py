@@ -22,7 +22,7 @@ LARGE = (100, 44)
 
 @asynccontextmanager
 async def training(
-    folder: Path, learner: ScriptedLearner, steps: int = 20, size: tuple[int, int] = LARGE
+    folder: Path, learner: ScriptedLearner, steps: int = 20, size: tuple[int, int] = LARGE, compare: bool = False
 ) -> AsyncIterator[Running]:
     """A chat in which a training was begun."""
     engine = ScriptedEngine()
@@ -30,7 +30,8 @@ async def training(
     with_training(host, folder, learner)
     await add_base(host, folder)
     async with running(folder, host=host, engine=engine, size=size) as chat:
-        chat.chat.runner.submit(f'/lora train pirate --data "{chats(folder)}" --steps {steps} --no-compare')
+        how = f"--steps {steps} {'--compare' if compare else '--no-compare'}"
+        chat.chat.runner.submit(f'/lora train pirate --data "{chats(folder)}" {how}')
         yield chat
 
 
@@ -64,7 +65,7 @@ async def test_the_curve_grows_beside_the_conversation(tmp_path: Path) -> None:
         await chat.until(lambda: chat.settled)
         await chat.shows("done: 20 steps", "pirate is trained: 20 steps", "/lora pirate")
         await chat.hides("Pause (p)")
-        assert Adapters(chat.app.host).names() == ["pirate"]
+        assert Adapters(chat.app.host).own("pirate")
 
 
 async def test_it_is_paused_by_a_key_a_button_and_a_command_and_goes_on(tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ async def test_escape_stops_it_and_it_is_taken_up_again(tmp_path: Path) -> None:
         learner.let()
         await chat.until(lambda: chat.settled)
         assert learner.reached["pirate"] == 20
-        assert Adapters(chat.app.host).names() == ["pirate"]
+        assert Adapters(chat.app.host).own("pirate")
 
 
 async def test_the_button_stops_as_escape_does(tmp_path: Path) -> None:
@@ -145,6 +146,16 @@ async def test_a_fix_without_a_text_is_edited_in_the_input(tmp_path: Path) -> No
         await chat.press("!", "enter")
         await chat.until(lambda: chat.settled)
         await chat.shows("Should have been: Good day. How are you?!")
+
+
+async def test_the_answers_stand_side_by_side_and_the_card_is_formatted(tmp_path: Path) -> None:
+    async with training(tmp_path, ScriptedLearner(), compare=True) as chat:
+        chat.engine.says("A long answer " * 8, "<b>Two</b>", "Short.", "[link](https://example.org)")
+        await chat.until(lambda: chat.settled)
+        await chat.shows("prompt", "without", "with pirate", "<b>Two</b>", "Short.", "[link](https://example.org)")
+        await chat.send("/lora info pirate")
+        await chat.shows("made for: scripted", "• rank: 8")
+        await chat.hides("# pirate")
 
 
 async def test_without_the_library_for_plots_there_are_bars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from chatapp import ChatappError, Job, write_private
+from chatapp import ChatappError, Job
 from chatapp_lora.card import card_of
 from chatapp_lora.training.client import ENVIRONMENT
 from chatapp_lora.training.plan import INVOCATION, Plan, Step, Trained
@@ -59,7 +59,8 @@ def _keep(made: Plan, trained: Trained, about: dict[str, Any]) -> None:
     partial = target.with_suffix(".partial")
     partial.write_bytes(trained.path.read_bytes())
     partial.replace(target)
-    write_private(target.with_suffix(".json"), json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
+    target.with_suffix(".json").write_text(text, encoding="utf-8")
     log.info("%s: best step %d of %d, %s", made.name, trained.best, trained.steps, target)
 
 

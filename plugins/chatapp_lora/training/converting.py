@@ -33,7 +33,7 @@ REFUSED = {
 }
 """Settings of PEFT that llama.cpp has nothing for, and what to call them."""
 CHANGED_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
-"""Ways to begin (`init_lora_weights`) that change the model's own weights: the factors alone are then not the adapter."""
+"""Ways to begin (`init_lora_weights`) that change the model itself: the factors alone are then not the adapter."""
 PLAIN = re.compile(r"[\w.]+")
 
 
@@ -41,8 +41,8 @@ def convert_peft(folder: Path, out: Path, model_head: GgufHead) -> None:
     """Write the adapter of a PEFT folder to `out` as a GGUF for the model of `model_head`; whole or not at all.
 
     Ranks and alphas that differ from layer to layer are worked into the factors, and rank-stabilised scaling
-    (Kalajdzievski, 2023) into alpha. Tokens that activate it are kept. EngineError says in one sentence why it cannot be
-    converted.
+    (Kalajdzievski, 2023) into alpha. Tokens that activate it are kept. EngineError says in one sentence why it
+    cannot be converted.
     """
     architecture(model_head)
     config = _config(folder)

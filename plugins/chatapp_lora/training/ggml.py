@@ -69,7 +69,7 @@ def _write(
     data, alignment = mapped(head), _alignment(head)
     values = _values(bytes(data[: head.data]), head)
     added = [_pair(name, text) for name, text in notes.items() if name not in head.values]
-    (count,) = struct.unpack_from("<Q", data, BEGIN - 8)
+    (count,) = struct.unpack("<Q", bytes(data[BEGIN - 8 : BEGIN]))
     file.write(b"GGUF" + struct.pack("<IQQ", 3, len(places), count + len(added)) + values + b"".join(added))
     for place in places:
         file.write(_entry(place.tensor, NUMBERS.get(place.kind, _number(place.tensor)), place.offset))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,9 +29,12 @@ class Learner:
     def __init__(self, base: Base, plan: Plan, invocation: Sequence[int], tick: Callable[[], None]) -> None:
         model = base.model
         self._head = model.lm_head.weight
+        self._layers = list(model.model.layers)
+        self._invocation = list(invocation)
+        self._offsets: list[int] = []
         # Without its head the model returns hidden states where its logits would be: the head then sees few of them.
         model.lm_head = torch.nn.Identity()
-        for layer in model.model.layers:
+        for layer in self._layers:
             layer.register_forward_pre_hook(lambda *_: tick())
         self._model = model.requires_grad_(True) if plan.full else _adapted(model, plan, invocation)
         if plan.full and not model.config.tie_word_embeddings:
@@ -44,11 +48,22 @@ class Learner:
 
     def spare(self) -> None:
         """Keep less for the way back and compute it again: a third slower, in a fraction of the memory."""
-        self._model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        self._model.train()
+        from peft.tuners.lora import LoraLayer
+        from torch.utils.checkpoint import checkpoint
+
+        for layer in self._layers:
+            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
+        for module in self._model.modules() if self._invocation else ():
+            # What is computed again is no longer inside PEFT's forward, which tells its layers where they are active.
+            if isinstance(module, LoraLayer):
+                module.register_forward_pre_hook(self._activated, with_kwargs=True)
+
+    def _activated(self, _: Any, inputs: Any, named: dict[str, Any]) -> Any:
+        return inputs, {**named, "alora_offsets": self._offsets}
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """The summed loss, in nats, of the batch's tokens to be learnt; a scalar that knows the way back."""
+        self._offsets = [_from_end(row, self._invocation) for row in batch.ids.tolist()]
         states = self._model(input_ids=batch.ids, attention_mask=batch.attention).logits
         found: torch.Tensor = HeadLoss.apply(states.flatten(0, 1)[batch.places], self._head, batch.targets)
         return found
@@ -71,6 +86,13 @@ class Learner:
             for name, module in names.items()
             if module in self.parameters
         }
+
+
+def _from_end(row: Sequence[int], wanted: Sequence[int]) -> int:
+    """How far before the end of the row its last `wanted` begins; 0 where there is none, or nothing is wanted."""
+    size = len(wanted)
+    places = (place for place in range(len(row) - size, -1, -1) if row[place : place + size] == wanted)
+    return len(row) - next(places, len(row)) if size else 0
 
 
 def _adapted(model: Any, plan: Plan, invocation: Sequence[int]) -> Any:

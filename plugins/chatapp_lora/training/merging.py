@@ -75,7 +75,7 @@ def _factors(path: Path, scale: float, model: GgufHead) -> dict[str, Pair]:
     data = mapped(head)
     arrays = {tensor.name: _array(data, head, tensor) for tensor in head.tensors}
     found = {}
-    for name in sorted({name.removesuffix(end) for name in arrays for end in ENDS}):
+    for name in sorted({name.rpartition(".lora_")[0] for name in arrays}):
         a, b = (arrays.get(name + end) for end in ENDS)
         if a is None or b is None or a.ndim != 2 or b.ndim != 2 or len(a) != b.shape[1]:
             raise EngineError(f"{shown} lacks a part of {visible(name)}: it is damaged, train or convert it again.")

@@ -31,9 +31,9 @@ class Stopped(Exception):
 class Service:
     """Trains one plan after another. Every method takes the job first; see `chatapp.Job`."""
 
-    def __init__(self) -> None:
+    def __init__(self, nice: int = NICE) -> None:
         if hasattr(os, "nice"):
-            os.nice(NICE)
+            os.nice(nice)
         self._job: Job | None = None
         self._held: _Run | None = None
 
@@ -45,7 +45,7 @@ class Service:
         self._job = job
         run = self._held
         try:
-            if run is None or run.print != fingerprint(plan):
+            if run is None or run.of != (fingerprint(plan), plan.folder):
                 self._held = None
                 run = self._held = _Run(plan, cache, keep, self._tick, self._report)
             with closing(run.loop.steps()) as steps:
@@ -76,7 +76,7 @@ class _Run:
     """Everything of a run that is in memory."""
 
     def __init__(self, plan: Plan, cache: Path, keep: bool, tick: Any, report: Any) -> None:
-        self.print = fingerprint(plan)
+        self.of = fingerprint(plan), plan.folder
         self._report = report
         before = Checkpoints(plan).read()
         report("Loading the libraries that train")
