@@ -18,7 +18,7 @@ from typing import Any
 
 from chatapp.models import open_store
 from chatapp.paths import paths
-from tests.bench import bench_documents, bench_engine, bench_images, bench_interface
+from tests.bench import bench_adapters, bench_documents, bench_engine, bench_images, bench_interface, bench_training
 from tests.bench.figure import Figure
 
 MODEL = "qwen2.5-coder-0.5b-instruct"
@@ -29,6 +29,9 @@ MEASUREMENTS = (
     bench_interface.interface,
     bench_documents.ingest,
     bench_documents.large,
+    bench_adapters.switching_adapters,
+    bench_adapters.writing_under_adapters,
+    bench_training.training,
     bench_images.painting,
     bench_images.answering_beside_painting,
     bench_images.typing_beside_painting,

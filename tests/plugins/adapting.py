@@ -13,18 +13,20 @@ from chatapp.workers import Workers
 from chatapp_llama.engine import ENVIRONMENT, TARGET, LlamaEngine
 from chatapp_llama.size import Size
 
-CONTEXT = 1024
+SIZE = Size(1024, 1, 0, 128, 0)
 CLOSE = 0.02
 """The most that log probabilities differ by rounding (keys and values are kept in 16 bits)."""
 
 
 @asynccontextmanager
-async def opened(model: Path, *adapters: Adapter, target: str = TARGET, batch: int = 128) -> AsyncIterator[LlamaEngine]:
+async def opened(
+    model: Path, *adapters: Adapter, target: str = TARGET, size: Size = SIZE
+) -> AsyncIterator[LlamaEngine]:
     """An engine that will load the model at its first use."""
     workers = Workers()
     worker = workers.add("llama", target, ENVIRONMENT)
     config = EngineConfig(str(model), adapters=adapters)
-    engine = LlamaEngine(worker, config, model, Size(CONTEXT, 1, 0, batch, 0), Sampling())
+    engine = LlamaEngine(worker, config, model, size, Sampling())
     try:
         yield engine
     finally:

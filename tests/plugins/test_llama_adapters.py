@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -180,7 +181,7 @@ async def test_a_mix_that_cannot_be_is_one_sentence(
 @pytest.mark.parametrize("target", ["Unchecked", "Falling"])
 async def test_an_adapter_that_crashes_llama_cpp_is_named_until_it_is_off(folder: Path, target: str) -> None:
     # Unchecked, this alpha ends the process while the file is loaded; the other service ends in mid-answer.
-    wrong = {"values": {"adapter.lora.alpha": "8"}} if target == "Unchecked" else {}
+    wrong: dict[str, Any] = {"values": {"adapter.lora.alpha": "8"}} if target == "Unchecked" else {}
     path = write_adapter(folder / "crashing.gguf", folder / "model.gguf", scale=0.3, **wrong)
     crashing = Adapter("crashing", str(path))
     async with opened(folder / "model.gguf", target=f"tests.plugins.llama_services:{target}") as engine:

@@ -54,10 +54,11 @@ async def test_switching_reads_only_what_begins_the_answer(engine: LlamaEngine, 
     await lay(engine)
     answers = [await ask(engine, FIRST)]
     for mix in ((red,), (blue,), (red, blue), ()):
+        await engine.settled()
         await lay(engine, *mix)
         answers.append(await ask(engine, FIRST))
-        usage = answers[-1].usage
-        assert usage.prompt_tokens - usage.reused_tokens == len(INVOCATION), mix
+        # What begins the answer; the model by itself finds even that, as it was read again after the last answer.
+        assert answers[-1].usage.evaluated_tokens == (len(INVOCATION) if mix else 1), mix
         assert answers[-1].like(await fresh(engine, FIRST, adapters=mix)), mix
     assert answers[0].like(answers[-1])
     assert len({answer.text for answer in answers}) == 4
@@ -66,7 +67,7 @@ async def test_switching_reads_only_what_begins_the_answer(engine: LlamaEngine, 
     assert (await ask(engine, FIRST)).usage.reused_tokens == 0
     await lay(engine, plain, red)
     both = await ask(engine, FIRST)
-    assert both.usage.prompt_tokens - both.usage.reused_tokens == len(INVOCATION)
+    assert both.usage.evaluated_tokens == len(INVOCATION)
     assert both.like(await fresh(engine, FIRST, adapters=(plain, red)))
 
 

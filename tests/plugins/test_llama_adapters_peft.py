@@ -97,7 +97,7 @@ async def test_logits_are_pefts(peft: dict[str, Any], tmp_path: Path) -> None:
 
     def adapter(name: str, *invocation: int) -> Adapter:
         path = tmp_path / f"{name}.gguf"
-        return Adapter(name, str(write_factors(path, read_gguf(model), pairs, 8.0, invocation)))  # type: ignore[arg-type]
+        return Adapter(name, str(write_factors(path, read_gguf(model), pairs, 8.0, invocation)))
 
     async with opened(model) as engine:
 
