@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from chatapp.gguf import read_gguf as read_gguf
     from chatapp.hookspecs import hookimpl as hookimpl
     from chatapp.host import Host as Host
+    from chatapp.loaded import LoadedWorker as LoadedWorker
     from chatapp.messages import Data as Data
     from chatapp.messages import Media as Media
     from chatapp.messages import Message as Message
@@ -101,6 +102,12 @@ if TYPE_CHECKING:
     from chatapp.textfiles import named_file as named_file
     from chatapp.textfiles import named_files as named_files
     from chatapp.textfiles import read_text as read_text
+    from chatapp.tooling import Called as Called
+    from chatapp.tooling import asked as asked
+    from chatapp.tooling import call_tool as call_tool
+    from chatapp.tooling import tool_of as tool_of
+    from chatapp.tooling import tools_for as tools_for
+    from chatapp.tooling import use_tool as use_tool
     from chatapp.turn import Turn as Turn
     from chatapp.ui import UI as UI
     from chatapp.ui import Panel as Panel
@@ -127,6 +134,7 @@ _HOME = {
     "gguf": "GgufHead GgufItems GgufTensor read_gguf",
     "hookspecs": "hookimpl",
     "host": "Host",
+    "loaded": "LoadedWorker",
     "messages": "Data Media Message Part Reasoning Source Text ToolCall ToolResult assistant chat_text user",
     "models.lock": "FileLock",
     "models.sources": "SourceFailed",
@@ -138,6 +146,7 @@ _HOME = {
     "settings": "SamplingSettings write_private",
     "text": "one_line visible",
     "textfiles": "named_file named_files read_text",
+    "tooling": "Called asked call_tool tool_of tools_for use_tool",
     "turn": "Turn",
     "ui": "Panel UI",
     "vectors": "Vectors",

@@ -73,7 +73,8 @@ class Action:
     function that is given the session and the arguments and says what to ask, None for nothing. `ask` makes it an
     option of `chatapp ask` too: ``--NAME VALUE`` runs it before the question. `during` lets it run while an answer
     streams, at once, where others wait for the answer's end. `beside` lets the chat go on while it runs, for work that
-    takes long.
+    takes long. A tool whose arguments are a JSON `schema` (2020-12, of an object) in place of `params` is for the model
+    alone: its function is given the session and the arguments as one mapping. Make it with `Action(...)`.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Action:
     during: bool = False
     beside: bool = False
     owner: str = ""
+    schema: Mapping[str, Any] | None = None
 
     @property
     def summary(self) -> str:
@@ -185,14 +187,14 @@ async def run(action: Action, session: Session, values: Mapping[str, Any]) -> As
     try:
         arguments, options = _arguments(action, values)
         result = action.function(session, *arguments, **options)
+        if inspect.isawaitable(result):
+            result = await result
         if inspect.isasyncgen(result):
             async with aclosing(result):
                 async for item in result:
                     yield _shown(item)
-            return
-        only = await result if inspect.isawaitable(result) else result
-        if only is not None:
-            yield _shown(only)
+        elif result is not None:
+            yield _shown(result)
     except ChatappError:
         raise
     except FAILURES as error:
@@ -200,6 +202,8 @@ async def run(action: Action, session: Session, values: Mapping[str, Any]) -> As
 
 
 def _arguments(action: Action, values: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    if action.schema is not None:
+        return [values], {}
     arguments: list[Any] = []
     options: dict[str, Any] = {}
     for param in action.params:

@@ -39,6 +39,7 @@ class Host:
     """Everything a running chatapp has, handed to plugins. Make one per process, then `await startup()`.
 
     `actions`, `engine_specs` and `configs` are what the plugins declared, by name; `plugins` lists all that were found.
+    `tools` are those of the model that come and go while it runs, by tool name; who puts them there takes them out.
     """
 
     def __init__(self, paths: Paths, ui: UI | None = None, **overrides: Any) -> None:
@@ -48,6 +49,7 @@ class Host:
         self.workers = Workers()
         self.plugins: dict[str, Plugin] = {}
         self.actions: dict[str, Action] = {}
+        self.tools: dict[str, Action] = {}
         self.engine_specs: dict[str, EngineSpec] = {}
         self.configs: dict[str, type[BaseModel]] = {}
         self.problems: list[str] = []

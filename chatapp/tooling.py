@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import aclosing
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chatapp.actions import Action, arguments_model, run
@@ -13,6 +14,7 @@ from chatapp.engine import Tool
 from chatapp.errors import ChatappError, PluginError, UsageError
 from chatapp.events import Notice, Progress
 from chatapp.messages import Part, Text, ToolCall, ToolResult
+from chatapp.text import one_line
 from chatapp.ui import plain
 
 if TYPE_CHECKING:
@@ -20,11 +22,19 @@ if TYPE_CHECKING:
 
 LONGEST_RESULT = 8000
 """Characters of a tool's result that the model is told; the parts themselves are shown whole."""
+LONGEST_FINDING = 300
+"""Cells of what is said about an argument that does not fit; the finding quotes it."""
+
+
+def tools_for(session: Session) -> dict[str, Action]:
+    """All a model may call, by the name it writes: the actions that say ``tool=True``, and `Host.tools`."""
+    declared = {each.tool_name: each for each in session.host.actions.values() if each.tool}
+    return {**session.host.tools, **declared}
 
 
 def tool_of(action: Action) -> Tool:
     """An action as the model is offered it."""
-    schema = arguments_model(action).model_json_schema()
+    schema = action.schema if action.schema is not None else arguments_model(action).model_json_schema()
     return Tool(action.tool_name, action.doc, {key: value for key, value in schema.items() if key != "title"})
 
 
@@ -39,9 +49,14 @@ class Called(NamedTuple):
 
 async def call_tool(session: Session, call: ToolCall) -> Called:
     """Run the called action with the user's consent; whatever goes wrong is told to the model as the result."""
-    action = _find(session, call.name)
+    action = tools_for(session).get(call.name)
     if action is None:
         return Called(_failed(call, f"There is no tool {call.name!r}."), [], {})
+    return await use_tool(session, action, call)
+
+
+async def use_tool(session: Session, action: Action, call: ToolCall) -> Called:
+    """As `call_tool`, of an action at hand."""
     consent: dict[str, Any] = {}
     try:
         values = _checked(action, call)
@@ -103,14 +118,11 @@ async def asked(session: Session, action: Action, call: ToolCall, values: Mappin
     return Ask(question, arguments, exact=arguments) if action.consent == "ask" else None
 
 
-def _find(session: Session, name: str) -> Action | None:
-    offered = (each for each in session.host.actions.values() if each.tool)
-    return next((each for each in offered if each.tool_name == name), None)
-
-
 def _checked(action: Action, call: ToolCall) -> dict[str, Any]:
     from pydantic import ValidationError
 
+    if action.schema is not None:
+        return _fitting(action.schema, dict(call.arguments))
     try:
         valid = arguments_model(action).model_validate(dict(call.arguments))
     except ValidationError as error:
@@ -118,3 +130,20 @@ def _checked(action: Action, call: ToolCall) -> dict[str, Any]:
         place = ".".join(str(part) for part in detail["loc"])
         raise UsageError(f"The argument {place!r} does not fit: {detail['msg']}.") from None
     return {param.name: getattr(valid, param.name) for param in action.params}
+
+
+def _fitting(schema: Mapping[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    # By name: jsonschema comes with the plugin that offers such a tool, and has no types.
+    jsonschema, referencing = import_module("jsonschema"), import_module("referencing")
+    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    # An empty registry: nothing that a schema refers to is fetched from the network.
+    checker = kind(schema, registry=referencing.Registry())
+    try:
+        error = jsonschema.exceptions.best_match(checker.iter_errors(arguments))
+    except (RecursionError, referencing.exceptions.Unresolvable, jsonschema.exceptions.UnknownType) as reason:
+        raise UsageError(f"The tool's schema cannot be used: {one_line(str(reason), LONGEST_FINDING)}.") from reason
+    if error is None:
+        return arguments
+    place = ".".join(str(part) for part in error.absolute_path)
+    what = f"The argument {place!r} does not fit" if place else "The arguments do not fit"
+    raise UsageError(f"{what}: {one_line(str(error.message), LONGEST_FINDING)}.")

@@ -46,9 +46,14 @@ def answer():
     sys.stdout.write("\\n" + chatapp.__file__ + "\\n")
 
 import chatapp
-answer() if sys.argv[1] == "answer" else sys.exit(run(sys.argv[1:]))
+if sys.argv[1] == "answer":
+    answer()
+else:
+    for line in sys.argv[1:]:
+        assert run(line.split()) == 0, line
+        sys.stdout.write("\\x1e")
 """
-"""Runs a command line, or a turn, with the installed copy."""
+"""Runs command lines, each shown with a record separator behind it, or a turn, with the installed copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,7 @@ class Installed:
     home: Path
 
     def run(self, *words: str) -> str:
-        """What the child prints."""
+        """What a child prints that is given these words."""
         # -S leaves out the site folder, and with it the editable install; the libraries are added by hand below.
         libraries = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
         environ = {**os.environ, "CHATAPP_HOME": str(self.home), "PYTHONPATH": str(self.folder), "COLUMNS": "200"}
@@ -114,13 +119,14 @@ def test_the_wheel_holds_what_it_should(removed: tuple[str, Installed]) -> None:
 
 def test_the_command_line_works_without_it(removed: tuple[str, Installed]) -> None:
     name, installed = removed
-    listed = installed.run("plugins", "list", "--json")
+    lines = ("plugins list --json", "plugins list", "--help", "settings list")
+    listed, *others = installed.run(*lines).split("\x1e")[:-1]
+    assert len(others) == 3
     assert [plugin for plugin in bundled() if f'"name": "{plugin}"' in listed] == [
         plugin for plugin in bundled() if plugin != name
     ]
     assert '"state": "failed"' not in listed
-    for words in (("plugins", "list"), ("--help",), ("settings", "list")):
-        shown = installed.run(*words)
+    for shown in others:
         # The first word of each line names a plugin, a command or a setting: `example`, `example.sides`.
         first = {line.split()[0].partition(".")[0] for line in shown.splitlines() if line.strip()}
         assert len(first) > 2

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from chatapp import EngineConfig, EngineError, EngineInfo, Host, Progress, Report, Vectors, Worker
+from chatapp import EngineConfig, EngineError, EngineInfo, Host, LoadedWorker, Progress, Report, Vectors, Worker
 from chatapp_embeddings.fetching import Chosen, choose, ensure
 from chatapp_embeddings.files import identity
 from chatapp_embeddings.options import EmbeddingsSettings, threads_for
@@ -45,18 +45,17 @@ def setup(host: Host, config: EngineConfig) -> Setup:
     return Setup(chosen, threads_for(settings), settings.batch, settings.precision)
 
 
-class SentenceEmbedder:
+class SentenceEmbedder(LoadedWorker):
     """A sentence-transformers model in a child process. When that process dies, the next use loads it again.
 
     `model` is the identity of its weights, see `files.identity`.
     """
 
     def __init__(self, host: Host, worker: Worker, made: Setup, model: str) -> None:
+        super().__init__(worker)
         self._host = host
-        self._worker = worker
         self._setup = made
         self._model = model
-        self._loaded = 0
         self._info = EngineInfo("sentence-transformers", made.chosen.folder.name, 0)
 
     @property
@@ -64,18 +63,10 @@ class SentenceEmbedder:
         """The model's name, how many tokens of a text it reads, and `details` as `Embedder` says, with its "folder"."""
         return self._info
 
-    @property
-    def pid(self) -> int | None:
-        """The child's process id, None while there is none."""
-        return self._worker.pid
-
-    async def load(self) -> None:
-        """Load the model unless a living child holds it."""
-        await self._worker.start()
-        if self._loaded == self._worker.starts:
-            return
+    async def fill(self) -> None:
+        """Load the model and note what the child says of it."""
         chosen = self._setup.chosen
-        facts = await self._worker.call(
+        facts = await self.worker.call(
             "load", str(chosen.folder), self._setup.threads, self._setup.precision, chosen.prompts
         )
         tokenizer = chosen.folder / "tokenizer.json"
@@ -90,7 +81,6 @@ class SentenceEmbedder:
             "relevant_from": chosen.entry.relevant_from if chosen.entry is not None else 0.0,
         }
         self._info = EngineInfo("sentence-transformers", chosen.folder.name, facts["tokens"], details=details)
-        self._loaded = self._worker.starts
 
     async def embed(
         self, texts: Sequence[str], *, query: bool = False, background: bool = False, report: Report | None = None
@@ -103,7 +93,7 @@ class SentenceEmbedder:
         width = int(self._info.details["dimensions"]) * FLOAT
         rows = bytearray(width * len(texts))
         done = 0
-        asked = self._worker.stream("embed", list(texts), self._setup.batch, query, background=background)
+        asked = self.worker.stream("embed", list(texts), self._setup.batch, query, background=background)
         async with aclosing(asked) as steps:
             async for places, data in steps:
                 for number, place in enumerate(places):
@@ -117,10 +107,6 @@ class SentenceEmbedder:
         """Whether what is open is what `config` and the settings ask for now."""
         return setup(self._host, config) == self._setup
 
-    async def close(self) -> None:
-        """End the child process."""
-        await self._worker.close()
-
 
 async def open_embedder(host: Host, config: EngineConfig, report: Report) -> SentenceEmbedder:
     """Find or fetch the model, start a child and load it; EngineError or OfflineError says why that cannot be."""
@@ -131,15 +117,7 @@ async def open_embedder(host: Host, config: EngineConfig, report: Report) -> Sen
     model = chosen.entry.identity if chosen.entry is not None else await asyncio.to_thread(identity, chosen.folder)
     environ = {**ENVIRONMENT, "OMP_NUM_THREADS": str(made.threads)}
     worker = host.workers.add("embeddings", TARGET, environ)
-    embedder = SentenceEmbedder(host, worker, made, model)
-    report(Progress(f"Opening {chosen.folder.name}"))
-    try:
-        await embedder.load()
-    except BaseException:
-        # Also when the user gave up: a half-loaded child must not stay.
-        await worker.close()
-        raise
-    return embedder
+    return await SentenceEmbedder(host, worker, made, model).opened(chosen.folder.name, report)
 
 
 def need_library() -> None:

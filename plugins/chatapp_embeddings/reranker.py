@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import aclosing
 
-from chatapp import EngineConfig, EngineInfo, Host, Progress, Report, Worker
+from chatapp import EngineConfig, EngineInfo, Host, LoadedWorker, Progress, Report, Worker
 from chatapp_embeddings.engine import ENVIRONMENT, Setup, need_library
 from chatapp_embeddings.fetching import choose, ensure
 from chatapp_embeddings.options import EmbeddingsSettings, threads_for
@@ -21,14 +21,13 @@ def setup(host: Host, config: EngineConfig) -> Setup:
     return Setup(choose(host, "reranker", config.model), threads_for(settings), settings.batch, PRECISION)
 
 
-class CrossEncoderReranker:
+class CrossEncoderReranker(LoadedWorker):
     """A cross-encoder in a child process. When that process dies, the next use loads it again."""
 
     def __init__(self, host: Host, worker: Worker, made: Setup) -> None:
+        super().__init__(worker)
         self._host = host
-        self._worker = worker
         self._setup = made
-        self._loaded = 0
         self._info = EngineInfo("cross-encoder", made.chosen.folder.name, 0)
 
     @property
@@ -36,18 +35,10 @@ class CrossEncoderReranker:
         """The model's name, how many tokens of a question and a text together it reads; its "languages"."""
         return self._info
 
-    @property
-    def pid(self) -> int | None:
-        """The child's process id, None while there is none."""
-        return self._worker.pid
-
-    async def load(self) -> None:
-        """Load the model unless a living child holds it."""
-        await self._worker.start()
-        if self._loaded == self._worker.starts:
-            return
+    async def fill(self) -> None:
+        """Load the model and note what the child says of it."""
         chosen = self._setup.chosen
-        facts = await self._worker.call("load", str(chosen.folder), self._setup.threads)
+        facts = await self.worker.call("load", str(chosen.folder), self._setup.threads)
         details = {
             "name": chosen.name,
             "folder": str(chosen.folder),
@@ -55,14 +46,13 @@ class CrossEncoderReranker:
             "languages": list(chosen.entry.languages) if chosen.entry is not None else [],
         }
         self._info = EngineInfo("cross-encoder", chosen.folder.name, facts["tokens"], details=details)
-        self._loaded = self._worker.starts
 
     async def score(self, query: str, texts: Sequence[str], *, report: Report | None = None) -> list[float]:
         """See `Reranker.score`; cancelling stops the child after the step it is at."""
         await self.load()
         scores = [0.0] * len(texts)
         done = 0
-        async with aclosing(self._worker.stream("score", query, list(texts), self._setup.batch)) as steps:
+        async with aclosing(self.worker.stream("score", query, list(texts), self._setup.batch)) as steps:
             async for places, some in steps:
                 for place, score in zip(places, some, strict=True):
                     scores[place] = score
@@ -75,10 +65,6 @@ class CrossEncoderReranker:
         """Whether what is open is what `config` and the settings ask for now."""
         return setup(self._host, config) == self._setup
 
-    async def close(self) -> None:
-        """End the child process."""
-        await self._worker.close()
-
 
 async def open_reranker(host: Host, config: EngineConfig, report: Report) -> CrossEncoderReranker:
     """Find or fetch the model, start a child and load it; EngineError or OfflineError says why that cannot be."""
@@ -86,12 +72,4 @@ async def open_reranker(host: Host, config: EngineConfig, report: Report) -> Cro
     made = setup(host, config)
     await ensure(host, made.chosen, report)
     worker = host.workers.add("reranker", TARGET, {**ENVIRONMENT, "OMP_NUM_THREADS": str(made.threads)})
-    reranker = CrossEncoderReranker(host, worker, made)
-    report(Progress(f"Opening {made.chosen.folder.name}"))
-    try:
-        await reranker.load()
-    except BaseException:
-        # Also when the user gave up: a half-loaded child must not stay.
-        await worker.close()
-        raise
-    return reranker
+    return await CrossEncoderReranker(host, worker, made).opened(made.chosen.folder.name, report)

@@ -63,9 +63,7 @@ async def image(
         options: dict[str, Any] = {"steps": steps, "guidance": guidance, "negative": negative, "scheduler": scheduler}
         wanted = asked(session, prompt, seed=seed, size=size, count=count, model=model, **options)
     line = f"/image {prompt}" if like is None else f'/image --like "{like}"'
-    async with aclosing(painted(session, wanted, line, out)) as events:
-        async for event in events:
-            yield event
+    return painted(session, wanted, line, out)
 
 
 async def repeat(session: Session, path: Path, model: str) -> Asked:
@@ -76,9 +74,7 @@ async def repeat(session: Session, path: Path, model: str) -> Asked:
 @action("draw", tool=True, consent="free", shell=False, beside=True)
 async def draw(session: Session, prompt: Annotated[str, "What is on the picture", Rest()]) -> AsyncIterator[Event]:
     """Draw a picture of what the prompt names, and show it to the user."""
-    async with aclosing(painted(session, asked(session, prompt), f"/draw {prompt}")) as events:
-        async for event in events:
-            yield event
+    return painted(session, asked(session, prompt), f"/draw {prompt}")
 
 
 @action("image again", shell=False, beside=True)
@@ -89,9 +85,7 @@ async def again(session: Session) -> AsyncIterator[Event | str]:
         raise UsageError("There is no painted picture here yet; /image vary makes another of an edited one.")
     wanted = asked(session, str(last.meta["prompt"]), model=str(last.meta["model"]))
     request = replace(repeated(session, last.meta), seed=wanted.request.seed)
-    async with aclosing(painted(session, replace(wanted, request=request), "/image again")) as events:
-        async for event in events:
-            yield event
+    return painted(session, replace(wanted, request=request), "/image again")
 
 
 @action("image vary", shell=False, beside=True)
@@ -106,9 +100,7 @@ async def vary(
     facts = await asyncio.to_thread(read_facts, path)
     wanted = asked(session, str(facts["prompt"]), model=str(facts.get("model", "")), strength=strength)
     request = replace(wanted.request, image=await content(path))
-    async with aclosing(painted(session, replace(wanted, request=request), f"/image vary {picture}")) as events:
-        async for event in events:
-            yield event
+    return painted(session, replace(wanted, request=request), f"/image vary {picture}")
 
 
 @action("image edit", beside=True)
@@ -128,9 +120,7 @@ async def edit(
     path, text = named(session, prompt)
     options: dict[str, Any] = {"strength": strength, "steps": steps, "guidance": guidance, "negative": negative}
     wanted = asked(session, text, seed=seed, model=model, image=await content(path), **options)
-    async with aclosing(painted(session, wanted, f"/image edit {prompt}", out)) as events:
-        async for event in events:
-            yield event
+    return painted(session, wanted, f"/image edit {prompt}", out)
 
 
 @action("image inpaint", beside=True)
@@ -149,9 +139,7 @@ async def inpaint(
     path, text = named(session, prompt)
     data, cover = await content(path), await mask_of(session, path, mask)
     wanted = asked(session, text, seed=seed, model=model, image=data, mask=cover, strength=strength, steps=steps)
-    async with aclosing(painted(session, wanted, f"/image inpaint {prompt}", out)) as events:
-        async for event in events:
-            yield event
+    return painted(session, wanted, f"/image inpaint {prompt}", out)
 
 
 @action("image upscale", beside=True)
@@ -166,9 +154,7 @@ async def upscale(
     """Make a picture larger; with the model x4-upscaler by super-resolution."""
     path, _ = named(session, picture)
     wanted = asked(session, _prompt_of(path), model=model, image=await content(path), enlarge=factor)
-    async with aclosing(painted(session, wanted, f"/image upscale {picture}", out)) as events:
-        async for event in events:
-            yield event
+    return painted(session, wanted, f"/image upscale {picture}", out)
 
 
 def _prompt_of(path: Path) -> str:

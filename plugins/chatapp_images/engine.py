@@ -13,6 +13,7 @@ from chatapp import (
     EngineError,
     EngineInfo,
     Host,
+    LoadedWorker,
     Picture,
     PictureRequest,
     PictureStep,
@@ -41,18 +42,17 @@ FEATURES = frozenset({"edit", "inpaint", "enlarge", "negative", "adapters"})
 SECONDS_A_MINUTE = 60
 
 
-class DiffusersPainter:
+class DiffusersPainter(LoadedWorker):
     """A diffusion model in a child process. When that process dies, the next picture loads it again.
 
     Its memory is given back after `idle_minutes` without a picture.
     """
 
     def __init__(self, host: Host, worker: Worker, made: Setup, count: int) -> None:
+        super().__init__(worker)
         self._host = host
-        self._worker = worker
         self._setup = made
         self._threads = count
-        self._loaded = 0
         self._busy = 0
         self._nap: asyncio.TimerHandle | None = None
         self._resting: asyncio.Task[None] | None = None
@@ -66,26 +66,19 @@ class DiffusersPainter:
         """
         return self._info
 
-    @property
-    def pid(self) -> int | None:
-        """The child's process id, None while there is none."""
-        return self._worker.pid
-
     async def load(self) -> None:
         """Load the model unless a living child holds it."""
         self._wake()
         try:
-            await self._load()
+            await super().load()
         finally:
             self._doze()
 
-    async def _load(self) -> None:
-        await self._worker.start()
-        if self._loaded == self._worker.starts:
-            return
+    async def fill(self) -> None:
+        """Load the model and note what the child says of it."""
         chosen = self._setup.chosen
         # In the background: loading gives way to an answer that streams, as painting does.
-        found = dict(await self._worker.call("load", self._setup, self._threads, background=True))
+        found = dict(await self.worker.call("load", self._setup, self._threads, background=True))
         features = FEATURES | {"preview"} if found.pop("previews") else FEATURES
         count = found.pop("tokens")
         details = {
@@ -97,14 +90,13 @@ class DiffusersPainter:
             "path": str(chosen.path),
         }
         self._info = EngineInfo("diffusers", chosen.name, count, features, details)
-        self._loaded = self._worker.starts
 
     async def paint(self, request: PictureRequest) -> AsyncGenerator[PictureStep | Picture, None]:
         """See `Painter.paint`. EngineError says in one sentence what cannot be done; WorkerDied when the child died."""
         self._wake()
         try:
-            await self._load()
-            async with aclosing(self._worker.stream("paint", request, background=True)) as steps:
+            await self.load()
+            async with aclosing(self.worker.stream("paint", request, background=True)) as steps:
                 async for step in steps:
                     yield step
         finally:
@@ -118,18 +110,20 @@ class DiffusersPainter:
         made = replace(made, identity=self._setup.identity, config=self._setup.config)
         if made == self._setup:
             return True
-        before, self._setup, self._loaded = self._setup, made, 0
+        before, self._setup = self._setup, made
+        self.unload()
         try:
             await self.load()
         except BaseException:
             # What was open stays open; the next picture loads it again.
-            self._setup, self._loaded = before, 0
+            self._setup = before
+            self.unload()
             raise
         return True
 
     async def steps(self) -> int:
         """How many steps the child has made in all."""
-        return int(await self._worker.call("steps"))
+        return int(await self.worker.call("steps"))
 
     async def close(self) -> None:
         """End the child process."""
@@ -137,7 +131,7 @@ class DiffusersPainter:
             self._nap.cancel()
         if self._resting is not None:
             await asyncio.wait([self._resting])
-        await self._worker.close()
+        await super().close()
 
     def _wake(self) -> None:
         self._busy += 1
@@ -153,7 +147,7 @@ class DiffusersPainter:
 
     def _rest(self) -> None:
         if not self._busy:
-            self._resting = asyncio.ensure_future(self._worker.rest())
+            self._resting = asyncio.ensure_future(self.worker.rest())
 
 
 async def open_painter(host: Host, config: EngineConfig, report: Report) -> DiffusersPainter:
@@ -168,15 +162,7 @@ async def open_painter(host: Host, config: EngineConfig, report: Report) -> Diff
     made = replace(made, identity=await asyncio.to_thread(identity, files, cache))
     count = threads(made, layout, host.config(ImagesSettings))
     worker = host.workers.add("image", TARGET, {**ENVIRONMENT, "OMP_NUM_THREADS": str(count)})
-    painter = DiffusersPainter(host, worker, made, count)
-    report(Progress(f"Opening {made.chosen.name}"))
-    try:
-        await painter.load()
-    except BaseException:
-        # Also when the user gave up: a half-loaded child must not stay.
-        await worker.close()
-        raise
-    return painter
+    return await DiffusersPainter(host, worker, made, count).opened(made.chosen.name, report)
 
 
 def need_libraries() -> None:

@@ -29,20 +29,20 @@ async def painted(session: Session, wanted: Asked, line: str, out: Path | None =
         # In the shell the only thing on standard output is where the picture is.
         if session.keep and not in_turn:
             yield shown(work, wanted.model)
+        picture: Picture | None = None
         try:
-            picture: Picture | None = None
             async with aclosing(studio(session.host).paint(session, request, work, wanted.model)) as steps:
                 async for step in steps:
                     if isinstance(step, Picture):
-                        picture = step
+                        # Kept before the next prompt's turn: it could overtake this one on its way into the chat.
+                        picture, made = step, await _kept(session, step, _numbered(out, place))
                     else:
                         yield step
         except (asyncio.CancelledError, GeneratorExit):
-            if not in_turn:
+            if not in_turn and picture is None:
                 await _keep_stopped(session, conversation, request, work, wanted.model, line)
             raise
         assert picture is not None, "a painter ends with a picture"
-        made = await _kept(session, picture, _numbered(out, place))
         for note in (*picture.notes, *_first(session, wanted.model)):
             yield Notice(note)
         if not in_turn:

@@ -62,11 +62,8 @@ async def painting_host(tmp_path_factory: pytest.TempPathFactory, image_models: 
     """A started host whose model is the tiny one."""
     from tests.plugins.images_support import plain_host
 
-    made = await plain_host(tmp_path_factory.mktemp("images"), image_models / "paints")
-    try:
+    async with plain_host(tmp_path_factory.mktemp("images"), image_models / "paints") as made:
         yield made
-    finally:
-        await made.shutdown()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -53,7 +53,7 @@ async def expert_session(
     own: bool = True,
     **settings: Any,
 ) -> AsyncIterator[Session]:
-    """A started session with the experts plugin and, unless it is None, that embedder; `own`: the user's two experts."""
+    """A started session with the experts plugin and, unless it is None, that embedder; `own` are the user's experts."""
     for name, text in FILES.items() if own else ():
         if not (folder / "config" / "experts" / f"{name}.toml").exists():
             put_expert(folder, name, text)

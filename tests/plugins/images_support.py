@@ -9,8 +9,8 @@ import subprocess
 import sys
 import zlib
 from array import array
-from collections.abc import Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -43,13 +43,17 @@ class Plain:
         return ImagesSettings
 
 
-async def plain_host(folder: Path, model: str | Path, offline: bool = True) -> Host:
+@asynccontextmanager
+async def plain_host(folder: Path, model: str | Path, offline: bool = True) -> AsyncIterator[Host]:
     """A started host below `folder` that knows the plugin's settings, with that model chosen."""
     host = make_host(folder, RecordingUI(), offline=offline)
     host.add("images", Plain())
     host.set_config("images", "model", str(model))
     await host.startup()
-    return host
+    try:
+        yield host
+    finally:
+        await host.shutdown()
 
 
 async def opened(host: Host, *adapters: Adapter) -> DiffusersPainter:

@@ -12,11 +12,12 @@ import pytest
 import chatapp_embeddings
 from chatapp import EngineError, Host, OfflineError, Progress, Session
 from chatapp.models import wheels
-from chatapp.testing import RecordingUI, make_host
+from chatapp.testing import make_host
 from chatapp_embeddings.catalogue import MINILM
 from chatapp_embeddings.fetching import choose, fetch
 from chatapp_embeddings.files import Pinned
 from chatapp_embeddings.sources import HubFiles, PackageFiles
+from tests.plugins.embeddings_support import embedding_host
 from tests.support_models import Hub, pip_environment, serving, sha256, soon, write_wheel
 
 HELD = {"model.bin": bytes(range(256)) * 4_000, "modules.json": b"[]", "1_Pooling/config.json": b"{}"}
@@ -28,13 +29,8 @@ PACKAGE = PackageFiles("toy-model", "1.0", "toy_model/model")
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[Host]:
     """A started host with the plugin."""
-    made = make_host(tmp_path, RecordingUI())
-    made.add("embeddings", chatapp_embeddings)
-    await made.startup()
-    try:
+    async with embedding_host(tmp_path) as made:
         yield made
-    finally:
-        await made.shutdown()
 
 
 @pytest.fixture

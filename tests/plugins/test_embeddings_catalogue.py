@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pytest
 
-import chatapp_embeddings
 from chatapp import Data, EngineError, Host, Session, Text
 from chatapp.actions import run
-from chatapp.testing import RecordingUI, make_host
 from chatapp_embeddings import fetching
 from chatapp_embeddings.catalogue import CATALOGUE, MARCO, MINILM, names
 from chatapp_embeddings.fetching import choose, named
 from chatapp_embeddings.files import Pinned, damaged, identity
 from chatapp_embeddings.sources import HubFiles
+from tests.plugins.embeddings_support import embedding_host
 from tests.support_models import Hub, drain, serving, sha256
 
 HELD = {"model.safetensors": bytes(range(256)) * 400, "config.json": b"{}"}
@@ -26,13 +25,8 @@ PINNED = {name: Pinned(len(data), sha256(data)) for name, data in HELD.items()}
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[Host]:
     """A started host with the plugin."""
-    made = make_host(tmp_path, RecordingUI())
-    made.add("embeddings", chatapp_embeddings)
-    await made.startup()
-    try:
+    async with embedding_host(tmp_path) as made:
         yield made
-    finally:
-        await made.shutdown()
 
 
 def test_what_is_pinned_is_the_whole_model() -> None:

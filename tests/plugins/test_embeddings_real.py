@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 import chatapp_embeddings
 from chatapp import Embedder, EngineError, Host, Progress, Session
@@ -21,6 +22,8 @@ from chatapp_embeddings.catalogue import MINILM
 from chatapp_embeddings.engine import SentenceEmbedder
 from chatapp_embeddings.files import damaged
 from tests.support_models import soon
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.fixture(scope="session")
@@ -53,10 +56,10 @@ async def opened(host: Host) -> SentenceEmbedder:
     return embedder
 
 
-@pytest.fixture
-async def embedder(tmp_path: Path, embedding_folder: Path) -> AsyncIterator[SentenceEmbedder]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def embedder(tmp_path_factory: pytest.TempPathFactory, embedding_folder: Path) -> AsyncIterator[SentenceEmbedder]:
     """An open embedder."""
-    host = host_with(tmp_path, embedding_folder)
+    host = host_with(tmp_path_factory.mktemp("home"), embedding_folder)
     await host.startup()
     try:
         yield await opened(host)

@@ -11,35 +11,41 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 import chatapp_embeddings
 from chatapp import EngineError, Host, OfflineError, Progress, Reranker, Session
-from chatapp.testing import RecordingUI, make_host
+from chatapp.testing import make_host
 from chatapp_embeddings import fetching
 from chatapp_embeddings.catalogue import MARCO
 from chatapp_embeddings.files import Pinned, sha256
 from chatapp_embeddings.reranker import CrossEncoderReranker
 from chatapp_embeddings.sources import HubFiles
-from tests.plugins.tiny_models import make
+from tests.plugins.embeddings_support import embedding_host
 from tests.support_models import Hub, serving, soon
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+
+@pytest.fixture(scope="module")
+def model(text_models: Path) -> Path:
     """A folder with a tiny cross-encoder."""
-    return make("reranker", tmp_path_factory.mktemp("reranker"))
+    return text_models / "reranker"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def started(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Host]:
+    """A started host with the plugin; what one test has opened stays open for the next one that wants the same."""
+    async with embedding_host(tmp_path_factory.mktemp("home")) as made:
+        yield made
 
 
 @pytest.fixture
-async def host(tmp_path: Path) -> AsyncIterator[Host]:
-    """A started host with the plugin."""
-    made = make_host(tmp_path, RecordingUI())
-    made.add("embeddings", chatapp_embeddings)
-    await made.startup()
-    try:
-        yield made
-    finally:
-        await made.shutdown()
+def host(started: Host) -> Host:
+    """The host with the settings as they are at first, but for steps of three texts."""
+    for name, value in (("reranker", MARCO.name), ("batch", 3)):
+        started.set_config("embeddings", name, value)
+    return started
 
 
 async def opened(host: Host) -> CrossEncoderReranker:
@@ -54,7 +60,6 @@ async def opened(host: Host) -> CrossEncoderReranker:
 
 async def test_scores_are_in_the_order_of_the_texts(host: Host, model: Path) -> None:
     host.set_config("embeddings", "reranker", str(model))
-    host.set_config("embeddings", "batch", 3)
     reranker = await opened(host)
     assert isinstance(reranker, Reranker)
     assert (reranker.info.model, reranker.info.context_length) == (model.name, 32)
@@ -114,11 +119,11 @@ async def test_offline_it_is_not_pulled(tmp_path: Path, model: Path) -> None:
         await opened(host)
 
 
-async def test_a_model_that_gives_no_score(host: Host, model: Path, tmp_path: Path) -> None:
+async def test_a_model_that_gives_no_score(host: Host, text_models: Path, tmp_path: Path) -> None:
     host.set_config("embeddings", "reranker", str(tmp_path / "nothing"))
     with pytest.raises(EngineError, match=r"setting embeddings\.reranker holds no cross-encoder model \(no config"):
         await opened(host)
-    host.set_config("embeddings", "reranker", str(make("reranker", tmp_path / "three", labels=3)))
+    host.set_config("embeddings", "reranker", str(text_models / "three"))
     with pytest.raises(EngineError, match="gives 3 numbers where a reranker gives one score"):
         await opened(host)
     assert host.workers._workers == []

@@ -1,49 +1,40 @@
-"""The embedder over a tiny model: prompts, precisions, steps, names, and settings that change."""
+"""The embedder over a tiny model: prompts, precisions, names, and settings that change."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from array import array
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
-import chatapp_embeddings
-from chatapp import EngineError, Host, Job, Progress, Session, Vectors
-from chatapp.testing import RecordingUI, make_host
+from chatapp import EngineError, Host, Progress, Session
 from chatapp_embeddings import fetching
 from chatapp_embeddings.catalogue import E5, MINILM, Entry
 from chatapp_embeddings.engine import SentenceEmbedder
 from chatapp_embeddings.files import SHORT, Pinned, sha256
-from chatapp_embeddings.loading import costs, precision_for, steps
-from tests.plugins.tiny_models import make
+from tests.plugins.embeddings_support import embedding_host
 from tests.support_models import soon
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two models that differ in their weights."""
-    folder = tmp_path_factory.mktemp("models")
-    make("embedding", folder / "one", seed=1)
-    make("embedding", folder / "two", seed=2)
-    return folder
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def started(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Host]:
+    """A started host; what one test has opened stays open for the next one that wants the same."""
+    async with embedding_host(tmp_path_factory.mktemp("home"), offline=True) as made:
+        yield made
 
 
 @pytest.fixture
-async def host(tmp_path: Path, models: Path) -> AsyncIterator[Host]:
-    """A started host whose embedder is the first model, computed in float32."""
-    made = make_host(tmp_path, RecordingUI(), offline=True)
-    made.add("embeddings", chatapp_embeddings)
-    made.set_config("embeddings", "folder", str(models / "one"))
-    made.set_config("embeddings", "precision", "float32")
-    await made.startup()
-    try:
-        yield made
-    finally:
-        await made.shutdown()
+def host(started: Host, text_models: Path) -> Host:
+    """The host with the first model chosen, computed in float32."""
+    for name, value in (("model", MINILM.name), ("folder", str(text_models / "one")), ("precision", "float32")):
+        started.set_config("embeddings", name, value)
+    return started
 
 
 async def opened(host: Host, model: str = "") -> tuple[SentenceEmbedder, list[str]]:
@@ -67,74 +58,23 @@ def toy(entry: Entry, folder: Path) -> Entry:
     return Entry(entry.name, "embedding", "MIT", ("en",), 32, pinned, (), query=entry.query, passage=entry.passage)
 
 
-async def test_what_it_says_of_itself(host: Host, models: Path) -> None:
-    embedder, labels = await opened(host)
-    assert labels == ["Opening one"]
+async def test_what_it_says_of_itself(host: Host, text_models: Path) -> None:
+    embedder, _ = await opened(host)
     assert embedder.info.context_length == 32
     assert embedder.info.details == {
         "name": "",
-        "model": f"one@{sha256(models / 'one' / 'model.safetensors')[:SHORT]}",
-        "folder": str(models / "one"),
+        "model": f"one@{sha256(text_models / 'one' / 'model.safetensors')[:SHORT]}",
+        "folder": str(text_models / "one"),
         "dimensions": 16,
         "precision": "float32",
-        "tokenizer": str(models / "one" / "tokenizer.json"),
+        "tokenizer": str(text_models / "one" / "tokenizer.json"),
         "languages": [],
         "relevant_from": 0.0,
     }
-
-
-async def test_bfloat16_is_near_and_of_unit_length(host: Host) -> None:
-    texts = [f"a parcel w{n} w{n + 1}" for n in range(50)]
-    exact = await (await opened(host))[0].embed(texts)
-    host.set_config("embeddings", "precision", "bfloat16")
-    embedder, labels = await opened(host)
-    assert labels == ["Opening one"]
-    assert embedder.info.details["precision"] == "bfloat16"
-    rounded = await embedder.embed(texts)
-    assert rounded.data != exact.data
-    assert all(math.isclose(cosine(row, row), 1, abs_tol=1e-5) for row in rounded)
-    assert min(cosine(left, right) for left, right in zip(exact, rounded, strict=True)) > 0.995
-
-
-async def test_settings_that_change_open_it_anew(host: Host, models: Path) -> None:
-    first, _ = await opened(host)
-    assert await opened(host) == (first, [])
-    host.set_config("embeddings", "folder", str(models / "two"))
-    second, labels = await opened(host)
-    assert labels == ["Opening two"]
-    assert first.pid is None
-    assert second.info.details["model"] != first.info.details["model"]
-    host.set_config("embeddings", "folder", str(models / "three"))
-    with pytest.raises(EngineError, match=r"three of the setting embeddings\.folder holds no sentence-transformers"):
-        await opened(host)
-
-
-async def test_a_model_is_asked_for_by_name(host: Host, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {MINILM.name: toy(MINILM, models / "one"), E5.name: toy(E5, models / "two")}
-    monkeypatch.setattr(fetching, "CATALOGUE", known)
-    (host.paths.data / "embeddings").mkdir(parents=True)
-    for name, folder in ((MINILM.name, "one"), (E5.name, "two")):
-        (host.paths.data / "embeddings" / name).symlink_to(models / folder)
-    embedder, labels = await opened(host, E5.name)
-    assert labels == [f"Opening {E5.name}"]
-    assert (embedder.info.model, embedder.info.details["name"]) == (E5.name, E5.name)
-    assert embedder.info.details["languages"] == ["en"]
-    # The setting chooses the same model: nothing is opened again.
-    host.set_config("embeddings", "folder", "")
-    host.set_config("embeddings", "model", E5.name)
-    assert await opened(host) == (embedder, [])
-    with pytest.raises(EngineError, match="There is no embedding model called 'nobody'"):
-        await opened(host, "nobody")
-    # What the model was trained to see before questions and passages stands there.
-    (plain, prefixed), questions = (
-        await embedder.embed(["a parcel", "w1"]),
-        await embedder.embed(["a parcel"], query=True),
-    )
-    assert cosine(plain, questions[0]) < 0.9999
-    other, _ = await opened(host, MINILM.name)
-    (same,), (again,) = await other.embed(["a parcel"]), await other.embed(["a parcel"], query=True)
+    # Nothing stands before questions where the model was not trained so, as with the default one.
+    assert MINILM.prompts is None
+    (same,), (again,) = await embedder.embed(["a parcel"]), await embedder.embed(["a parcel"], query=True)
     assert cosine(same, again) > 0.99999
-    assert len(prefixed) == 16
 
 
 async def test_background_work_waits_for_an_answer(host: Host) -> None:
@@ -154,35 +94,52 @@ async def test_background_work_waits_for_an_answer(host: Host) -> None:
     assert (done[-1].done, done[-1].total) == (20_000, 20_000)
 
 
-def test_vectors() -> None:
-    vectors = Vectors.of([[1.0, 0.0], [0.0, 1.0], [0.5, 0.25]])
-    assert (len(vectors), vectors.dimensions) == (3, 2)
-    assert list(vectors) == [[1.0, 0.0], [0.0, 1.0], [0.5, 0.25]]
-    assert vectors[-1] == [0.5, 0.25]
-    assert list(vectors[1:]) == [[0.0, 1.0], [0.5, 0.25]]
-    assert vectors.data == array("f", [1, 0, 0, 1, 0.5, 0.25]).tobytes()
-    with pytest.raises(IndexError):
-        vectors[3]
-    assert list(Vectors.of([])) == []
+async def test_settings_that_change_open_it_anew(host: Host, text_models: Path) -> None:
+    texts = [f"a parcel w{n} w{n + 1}" for n in range(50)]
+    first, _ = await opened(host)
+    assert await opened(host) == (first, [])
+    exact = await first.embed(texts)
+    # In bfloat16 the vectors are near, and of unit length.
+    host.set_config("embeddings", "precision", "bfloat16")
+    second, labels = await opened(host)
+    assert labels == ["Opening one"]
+    assert first.pid is None
+    assert second.info.details["precision"] == "bfloat16"
+    rounded = await second.embed(texts)
+    assert rounded.data != exact.data
+    assert all(math.isclose(cosine(row, row), 1, abs_tol=1e-5) for row in rounded)
+    assert min(cosine(left, right) for left, right in zip(exact, rounded, strict=True)) > 0.995
+
+    host.set_config("embeddings", "folder", str(text_models / "two"))
+    third, labels = await opened(host)
+    assert labels == ["Opening two"]
+    assert second.pid is None
+    assert third.info.details["model"] != second.info.details["model"]
+    host.set_config("embeddings", "folder", str(text_models / "three"))
+    with pytest.raises(EngineError, match=r"three of the setting embeddings\.folder holds no sentence-transformers"):
+        await opened(host)
 
 
-def test_steps_are_sorted_bounded_and_cancelled() -> None:
-    texts = ["x" * length for length in (4, 4000, 40, 400, 4000, 8)]
-    lengths = costs(texts, 256)
-    assert lengths == [3, 256, 12, 102, 256, 4]
-    job = Job(1, lambda value: None)
-    taken = list(steps(job, lengths, 2, list))
-    assert taken == [(some, some) for some in ([1, 4], [3, 2], [5, 0])]
-    # A step holds no more than its tokens at first, whatever the number of texts allowed.
-    first, _ = next(steps(job, [256] * 100, 64, list))
-    assert len(first) == 8
-    job.cancelled = True
-    assert list(steps(job, lengths, 2, list)) == []
-
-
-def test_auto_is_float32_off_the_processor() -> None:
-    assert precision_for("bfloat16", "cpu") == "bfloat16"
-    assert precision_for("float32", "cpu") == "float32"
-    pytest.importorskip("torch")
-    assert precision_for("auto", "cuda") == "float32"
-    assert precision_for("auto", "cpu") in ("float32", "bfloat16")
+async def test_a_model_is_asked_for_by_name(host: Host, text_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {MINILM.name: toy(MINILM, text_models / "one"), E5.name: toy(E5, text_models / "two")}
+    monkeypatch.setattr(fetching, "CATALOGUE", known)
+    (host.paths.data / "embeddings").mkdir(parents=True)
+    for name, folder in ((MINILM.name, "one"), (E5.name, "two")):
+        (host.paths.data / "embeddings" / name).symlink_to(text_models / folder)
+    embedder, labels = await opened(host, E5.name)
+    assert labels == [f"Opening {E5.name}"]
+    assert (embedder.info.model, embedder.info.details["name"]) == (E5.name, E5.name)
+    assert embedder.info.details["languages"] == ["en"]
+    # The setting chooses the same model: nothing is opened again.
+    host.set_config("embeddings", "folder", "")
+    host.set_config("embeddings", "model", E5.name)
+    assert await opened(host) == (embedder, [])
+    with pytest.raises(EngineError, match="There is no embedding model called 'nobody'"):
+        await opened(host, "nobody")
+    # What the model was trained to see before questions and passages stands there.
+    (plain, prefixed), questions = (
+        await embedder.embed(["a parcel", "w1"]),
+        await embedder.embed(["a parcel"], query=True),
+    )
+    assert cosine(plain, questions[0]) < 0.9999
+    assert len(prefixed) == 16

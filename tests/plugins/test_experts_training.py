@@ -167,7 +167,7 @@ async def test_answers_are_measured_and_gone_on_with(session: Session, tmp_path:
         ("none", "A long answer in many words. " * 5, '{"answer": 1}'),
         (
             "none",
-            "Il était une fois un roi qui aimait beaucoup les longues promenades dans les bois sombres et froids du soir.",
+            "Il était une fois un roi qui aimait les longues promenades dans les bois noirs et froids de son pays.",
             "Yes.",
         ),
     ],

@@ -25,11 +25,8 @@ NAME, COMMIT = "toys/tiny", "c" * 40
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[Host]:
     """A started host that may use the network."""
-    made = await plain_host(tmp_path / "home", NAME, offline=False)
-    try:
+    async with plain_host(tmp_path / "home", NAME, offline=False) as made:
         yield made
-    finally:
-        await made.shutdown()
 
 
 @pytest.fixture
@@ -121,12 +118,9 @@ async def test_for_a_single_file_the_configuration_is_fetched(host: Host, hub: H
 
 
 async def test_a_single_file_without_its_configuration(host: Host, hub: Hub, file: Path, tmp_path: Path) -> None:
-    quiet = await plain_host(tmp_path / "quiet", NAME)
-    try:
+    async with plain_host(tmp_path / "quiet", NAME) as quiet:
         with pytest.raises(OfflineError) as caught:
             await complete(quiet, find(quiet, str(file)), lambda progress: None)
-    finally:
-        await quiet.shutdown()
     assert str(caught.value) == (
         f"sd.safetensors's configuration is not downloaded, and --offline forbids it: run `chatapp image pull {file}` "
         "once without --offline."
@@ -139,12 +133,9 @@ async def test_a_single_file_without_its_configuration(host: Host, hub: Hub, fil
 
 
 async def test_offline(host: Host, hub: Hub, tmp_path: Path) -> None:
-    quiet = await plain_host(tmp_path / "quiet", NAME)
-    try:
+    async with plain_host(tmp_path / "quiet", NAME) as quiet:
         with pytest.raises(OfflineError, match=r"^toys/tiny is not downloaded, and --offline forbids it: run `chatapp"):
             await ensure(quiet, find(quiet), lambda progress: None)
-    finally:
-        await quiet.shutdown()
     assert hub.downloads == []
 
 

@@ -31,11 +31,8 @@ XL = "conditioner.embedders.1.model.transformer.resblocks.9.mlp.c_proj.bias"
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[Host]:
     """A started host with the icons chosen."""
-    made = await plain_host(tmp_path / "home", "icons")
-    try:
+    async with plain_host(tmp_path / "home", "icons") as made:
         yield made
-    finally:
-        await made.shutdown()
 
 
 def test_the_catalogue() -> None:

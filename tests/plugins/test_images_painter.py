@@ -14,7 +14,7 @@ import pytest
 from chatapp import Host, Painter, PictureRequest, WorkerDied
 from chatapp_images.engine import DiffusersPainter
 from chatapp_images.png import read_facts
-from tests.plugins.images_support import SIDE, TOKENS, opened, painted, png
+from tests.plugins.images_support import SIDE, TOKENS, painted, png
 from tests.support_models import soon
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -160,34 +160,17 @@ async def test_a_negative_prompt_needs_guidance(painter: DiffusersPainter) -> No
     assert guided.png != (await painted(painter, APPLE))[1].png
 
 
-async def test_a_killed_child_is_told_and_replaced(painting_host: Host) -> None:
+async def test_a_killed_child_is_told_and_replaced(painter: DiffusersPainter) -> None:
     import psutil
 
-    painter = await opened(painting_host)
-    try:
-        _, before = await painted(painter, APPLE)
-        async with aclosing(painter.paint(replace(APPLE, steps=1000))) as told:
-            await anext(told)
-            psutil.Process(painter.pid).kill()
-            with pytest.raises(WorkerDied, match="The image process was ended by SIGKILL"):
-                async for _ in told:
-                    pass
-        assert (await painted(painter, APPLE))[1].png == before.png
-    finally:
-        await painter.close()
-
-
-async def test_memory_is_given_back_after_a_while(painting_host: Host) -> None:
-    painting_host.set_config("images", "idle_minutes", 0.002)
-    painter = await opened(painting_host)
-    try:
-        await soon(lambda: painter.pid is None)
-        _, picture = await painted(painter, APPLE)
-        assert picture.width == SIDE
-        await soon(lambda: painter.pid is None)
-    finally:
-        painting_host.set_config("images", "idle_minutes", 5)
-        await painter.close()
+    _, before = await painted(painter, APPLE)
+    async with aclosing(painter.paint(replace(APPLE, steps=1000))) as told:
+        await anext(told)
+        psutil.Process(painter.pid).kill()
+        with pytest.raises(WorkerDied, match="The image process was ended by SIGKILL"):
+            async for _ in told:
+                pass
+    assert (await painted(painter, APPLE))[1].png == before.png
 
 
 async def test_painting_waits_for_an_answer(painting_host: Host, painter: DiffusersPainter) -> None:
@@ -207,3 +190,14 @@ async def test_painting_waits_for_an_answer(painting_host: Host, painter: Diffus
         assert not work.done()
     await work
     assert told[-1].width == SIDE
+
+
+async def test_memory_is_given_back_after_a_while(painting_host: Host, painter: DiffusersPainter) -> None:
+    painting_host.set_config("images", "idle_minutes", 0.002)
+    try:
+        _, before = await painted(painter, APPLE)
+        await soon(lambda: painter.pid is None)
+        assert (await painted(painter, APPLE))[1].png == before.png
+        await soon(lambda: painter.pid is None)
+    finally:
+        painting_host.set_config("images", "idle_minutes", 5)

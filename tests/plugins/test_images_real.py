@@ -17,9 +17,8 @@ from tests.plugins.images_support import painted, plain_host
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[Host]:
     """A host that paints with the embedded model."""
-    made = await plain_host(tmp_path, "icons")
-    yield made
-    await made.shutdown()
+    async with plain_host(tmp_path, "icons") as made:
+        yield made
 
 
 def colour(png: bytes) -> tuple[float, float, float]:

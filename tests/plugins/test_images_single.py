@@ -25,11 +25,8 @@ APPLE = PictureRequest("a red apple", 7, steps=4, width=SIDE, height=SIDE)
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[Host]:
     """A started host that may not use the network."""
-    made = await plain_host(tmp_path / "home", "icons")
-    try:
+    async with plain_host(tmp_path / "home", "icons") as made:
         yield made
-    finally:
-        await made.shutdown()
 
 
 def configured(host: Host, models: Path, name: str) -> Path:

@@ -7,10 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 import chatapp_embeddings
 import chatapp_rag
-from chatapp import Session, Source
+from chatapp import Host, Session, Source
 from chatapp.paths import paths
 from chatapp_embeddings.catalogue import MINILM
 from chatapp_embeddings.files import damaged
@@ -18,6 +19,7 @@ from chatapp_rag.prompting import NOT_FOUND
 from tests.plugins.rag_support import run, written
 from tests.plugins.real import collect, real_session, sampled, usage_of
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 FILES = {
     "observatory.md": "# The observatory\n\nThe observatory on Kestrel Hill was opened in 1937 by Ada Lindqvist. Its "
     "telescope has a mirror of 84 centimetres.\n",
@@ -26,19 +28,28 @@ FILES = {
 }
 
 
-@pytest.fixture
-async def session(tmp_path: Path, model_path: Path) -> AsyncIterator[Session]:
-    """A session with the real models and the files indexed and on."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def host(tmp_path_factory: pytest.TempPathFactory, model_path: Path) -> AsyncIterator[Host]:
+    """A started host with the real models and the files indexed."""
+    place = tmp_path_factory.mktemp("documents")
     folder = paths().data / "embeddings" / MINILM.name
     if find_spec("sentence_transformers") is None or find_spec("lancedb") is None:
         pytest.skip("the libraries are not installed: pip install 'chatapp[rag,embeddings]'")
     if damaged(folder, MINILM.files):
         pytest.skip(f"{MINILM.name} is not downloaded: chatapp embeddings pull")
-    async with real_session(tmp_path / "home", model_path, embeddings={"folder": str(folder)}) as made:
+    async with real_session(place / "home", model_path, embeddings={"folder": str(folder)}) as made:
         made.host.add("embeddings", chatapp_embeddings)
         made.host.add("rag", chatapp_rag)
-        assert "Answers come from 'documents'" in await run(made, f"/rag add {written(tmp_path / 'docs', FILES)}")
-        yield sampled(made, max_tokens=60)
+        assert "Answers come from 'documents'" in await run(made, f"/rag add {written(place / 'docs', FILES)}")
+        yield made.host
+
+
+@pytest.fixture
+async def session(host: Host) -> Session:
+    """A session in which answers come from the files."""
+    made = Session(host)
+    assert "Answers come from 'documents'" in await run(made, "/rag on documents")
+    return sampled(made, max_tokens=60)
 
 
 def answer(session: Session) -> tuple[str, list[str]]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import AsyncIterator
+from itertools import count
 
 import pytest
+import pytest_asyncio
 
+from chatapp_rag.collection import Collection
+from chatapp_rag.store.client import Store
 from chatapp_rag.store.searching import analyzer
 from tests.plugins.rag_store_support import found, made, put, stored, swept, vector
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+NUMBERS = count(1)
 TEXTS = {
     "a": ["The river is long and wide."],
     "b": ["Cats sleep sixteen hours."],
@@ -17,34 +23,44 @@ TEXTS = {
 }  # fmt: skip
 
 
-async def test_the_share_of_the_vectors_decides_what_counts(tmp_path: Path) -> None:
-    async with stored(tmp_path) as store:
-        collection = await made(store)
-        await put(store, collection, **TEXTS)
-        await swept(store, collection)
-        query, meant = "cats sleep", vector(TEXTS["a"][0])
-        words = (await store.search(collection, query, meant, 4, 0.0)).hits
-        meaning = (await store.search(collection, query, meant, 4, 1.0)).hits
-        both = await store.search(collection, query, meant, 4, 0.5)
-        assert words[0].text == TEXTS["b"][0]
-        assert meaning[0].text == TEXTS["a"][0]
-        assert len(meaning) == 4
-        assert {hit.text for hit in both.hits[:2]} == {TEXTS["a"][0], TEXTS["b"][0]}
-        assert both.best == pytest.approx(1.0, abs=1e-5)
-        assert both.best == max(hit.similarity for hit in both.hits if hit.similarity is not None)
-        for hits in (words, meaning, both.hits):
-            scores = [hit.score for hit in hits]
-            assert scores == sorted(scores, reverse=True)
-            assert all(-1e-6 <= score <= 1 + 1e-6 for score in scores)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def store(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Store]:
+    """A store in which each test has a collection of its own."""
+    async with stored(tmp_path_factory.mktemp("store")) as made:
+        yield made
 
 
-async def test_similarity_is_told_with_words_alone_too(tmp_path: Path) -> None:
-    async with stored(tmp_path) as store:
-        collection = await made(store)
-        await put(store, collection, **TEXTS)
-        result = await store.search(collection, "cats sleep", vector(TEXTS["b"][0]), 4, 0.0)
-        assert result.best == pytest.approx(1.0, abs=1e-5)
-        assert result.hits[0].similarity == pytest.approx(1.0, abs=1e-5)
+async def fresh(store: Store, language: str = "") -> Collection:
+    """A new collection."""
+    return await made(store, f"notes {next(NUMBERS)}", language)
+
+
+async def test_the_share_of_the_vectors_decides_what_counts(store: Store) -> None:
+    collection = await fresh(store)
+    await put(store, collection, **TEXTS)
+    await swept(store, collection)
+    query, meant = "cats sleep", vector(TEXTS["a"][0])
+    words = (await store.search(collection, query, meant, 4, 0.0)).hits
+    meaning = (await store.search(collection, query, meant, 4, 1.0)).hits
+    both = await store.search(collection, query, meant, 4, 0.5)
+    assert words[0].text == TEXTS["b"][0]
+    assert meaning[0].text == TEXTS["a"][0]
+    assert len(meaning) == 4
+    assert {hit.text for hit in both.hits[:2]} == {TEXTS["a"][0], TEXTS["b"][0]}
+    assert both.best == pytest.approx(1.0, abs=1e-5)
+    assert both.best == max(hit.similarity for hit in both.hits if hit.similarity is not None)
+    for hits in (words, meaning, both.hits):
+        scores = [hit.score for hit in hits]
+        assert scores == sorted(scores, reverse=True)
+        assert all(-1e-6 <= score <= 1 + 1e-6 for score in scores)
+
+
+async def test_similarity_is_told_with_words_alone_too(store: Store) -> None:
+    collection = await fresh(store)
+    await put(store, collection, **TEXTS)
+    result = await store.search(collection, "cats sleep", vector(TEXTS["b"][0]), 4, 0.0)
+    assert result.best == pytest.approx(1.0, abs=1e-5)
+    assert result.hits[0].similarity == pytest.approx(1.0, abs=1e-5)
 
 
 HOSTILE = (
@@ -56,29 +72,27 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("language", ["", "en", "zh"])
-async def test_no_query_is_a_command_to_the_index(tmp_path: Path, language: str) -> None:
-    async with stored(tmp_path) as store:
-        collection = await made(store, language=language)
-        await put(store, collection, **TEXTS)
-        await swept(store, collection)
-        for query in HOSTILE:
-            for weight in (0.0, 0.5, 1.0):
-                hits = (await store.search(collection, query, vector("x"), 10, weight)).hits
-                # What the vectors bring does not hang on the words.
-                assert weight == 0.0 or len(hits) == 4, (query[:40], weight, len(hits))
-            if "cats" in query.split():
-                assert (await found(store, collection, query, weight=0.0))[0] == TEXTS["b"][0], query[:40]
-
-
-async def test_an_empty_collection_is_searched_in_vain(tmp_path: Path) -> None:
-    async with stored(tmp_path) as store:
-        collection = await made(store)
+async def test_no_query_is_a_command_to_the_index(store: Store, language: str) -> None:
+    collection = await fresh(store, language)
+    await put(store, collection, **TEXTS)
+    await swept(store, collection)
+    for query in HOSTILE:
         for weight in (0.0, 0.5, 1.0):
-            result = await store.search(collection, "cats", vector("cats"), 5, weight)
-            assert (result.hits, result.best) == ((), 0.0)
-        await swept(store, collection)
-        await put(store, collection, b=["Cats sleep."])
-        assert await found(store, collection, "cats", weight=0.0) == ["Cats sleep."]
+            hits = (await store.search(collection, query, vector("x"), 10, weight)).hits
+            # What the vectors bring does not hang on the words.
+            assert weight == 0.0 or len(hits) == 4, (query[:40], weight, len(hits))
+        if "cats" in query.split():
+            assert (await found(store, collection, query, weight=0.0))[0] == TEXTS["b"][0], query[:40]
+
+
+async def test_an_empty_collection_is_searched_in_vain(store: Store) -> None:
+    collection = await fresh(store)
+    for weight in (0.0, 0.5, 1.0):
+        result = await store.search(collection, "cats", vector("cats"), 5, weight)
+        assert (result.hits, result.best) == ((), 0.0)
+    await swept(store, collection)
+    await put(store, collection, b=["Cats sleep."])
+    assert await found(store, collection, "cats", weight=0.0) == ["Cats sleep."]
 
 
 LANGUAGES = {
@@ -94,40 +108,37 @@ LANGUAGES = {
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_words_are_found_as_the_language_writes_them(tmp_path: Path, language: str) -> None:
+async def test_words_are_found_as_the_language_writes_them(store: Store, language: str) -> None:
     text, query = LANGUAGES[language]
-    async with stored(tmp_path) as store:
-        collection = await made(store, language=language)
-        await put(store, collection, a=[text], b=["Nothing of the kind: 42."])
-        await swept(store, collection)
-        assert await found(store, collection, query, weight=0.0) == [text]
-        assert await found(store, collection, "Nothing", weight=0.0) == ["Nothing of the kind: 42."]
+    collection = await fresh(store, language)
+    await put(store, collection, a=[text], b=["Nothing of the kind: 42."])
+    await swept(store, collection)
+    assert await found(store, collection, query, weight=0.0) == [text]
+    assert await found(store, collection, "Nothing", weight=0.0) == ["Nothing of the kind: 42."]
 
 
-async def test_the_words_of_another_language_are_indexed_anew(tmp_path: Path) -> None:
+async def test_the_words_of_another_language_are_indexed_anew(store: Store) -> None:
     text, query = LANGUAGES["pt"]
-    async with stored(tmp_path) as store:
-        collection = await made(store, language="en")
-        await put(store, collection, a=[text])
-        await swept(store, collection)
-        assert await found(store, collection, query, weight=0.0) == []
-        changed = await store.change(collection, language="pt")
-        await store.words(changed)
-        assert await found(store, changed, query, weight=0.0) == [text]
+    collection = await fresh(store, "en")
+    await put(store, collection, a=[text])
+    await swept(store, collection)
+    assert await found(store, collection, query, weight=0.0) == []
+    changed = await store.change(collection, language="pt")
+    await store.words(changed)
+    assert await found(store, changed, query, weight=0.0) == [text]
 
 
-async def test_words_that_were_added_after_the_index_was_made_are_found(tmp_path: Path) -> None:
-    async with stored(tmp_path) as store:
-        collection = await made(store)
-        await put(store, collection, a=["The river is long."])
-        await swept(store, collection)
-        await put(store, collection, b=["Zebras graze."])
-        assert await found(store, collection, "zebras", weight=0.0) == ["Zebras graze."]
-        await swept(store, collection)
-        assert await found(store, collection, "zebras", weight=0.0) == ["Zebras graze."]
+async def test_words_that_were_added_after_the_index_was_made_are_found(store: Store) -> None:
+    collection = await fresh(store)
+    await put(store, collection, a=["The river is long."])
+    await swept(store, collection)
+    await put(store, collection, b=["Zebras graze."])
+    assert await found(store, collection, "zebras", weight=0.0) == ["Zebras graze."]
+    await swept(store, collection)
+    assert await found(store, collection, "zebras", weight=0.0) == ["Zebras graze."]
 
 
-def test_only_languages_with_a_stemmer_are_stemmed() -> None:
+async def test_only_languages_with_a_stemmer_are_stemmed() -> None:
     from lancedb.index import FTS
 
     assert (FTS(**analyzer("pt")).language, FTS(**analyzer("pt")).stem) == ("Portuguese", True)

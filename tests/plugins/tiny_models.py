@@ -1,20 +1,16 @@
-"""Models of a few kilobytes with random weights, made by the real libraries in a process of their own."""
+"""Models for texts of a few kilobytes with random weights, made by the real libraries in a process of their own."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
-import pytest
-
 MAKE = """
-import sys, torch
+import json, pathlib, sys, torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification, BertModel, PreTrainedTokenizerFast
 
-kind, folder, seed = sys.argv[1], sys.argv[2], int(sys.argv[3])
 words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"query passage : a parcel password money late lost . ?".split()]
 words += [f"w{n}" for n in range(60)]
 raw = Tokenizer(models.WordLevel({word: n for n, word in enumerate(words)}, unk_token="[UNK]"))
@@ -24,26 +20,42 @@ tokenizer = PreTrainedTokenizerFast(
     tokenizer_object=raw, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]",
     model_max_length=32,
 )
-torch.manual_seed(seed)
-config = BertConfig(
-    vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
-    max_position_embeddings=32, num_labels=int(sys.argv[4]), initializer_range=0.5,
-)
-model = (BertModel if kind == "embedding" else BertForSequenceClassification)(config)
-model.save_pretrained(folder)
-tokenizer.save_pretrained(folder)
-if kind == "embedding":
-    from sentence_transformers import SentenceTransformer, models as parts
-    transformer = parts.Transformer(folder, max_seq_length=32)
-    SentenceTransformer(modules=[transformer, parts.Pooling(16)], device="cpu").save(folder)
+
+def make(name, kind, seed=1, labels=1):
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=32, num_labels=labels, initializer_range=0.5,
+    )
+    folder = pathlib.Path(sys.argv[1]) / name
+    kind(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+def embeds(folder):
+    parts = [("", "Transformer"), ("1_Pooling", "Pooling")]
+    rows = [
+        {"idx": n, "name": str(n), "path": path, "type": f"sentence_transformers.models.{part}"}
+        for n, (path, part) in enumerate(parts)
+    ]
+    pooling = {"word_embedding_dimension": 16, "pooling_mode_mean_tokens": True}
+    (folder / "1_Pooling").mkdir()
+    for name, value in (
+        ("modules.json", rows), ("sentence_bert_config.json", {"max_seq_length": 32, "do_lower_case": False}),
+        ("1_Pooling/config.json", pooling),
+    ):
+        (folder / name).write_text(json.dumps(value))
+
+embeds(make("one", BertModel))
+embeds(make("two", BertModel, seed=2))
+make("reranker", BertForSequenceClassification)
+make("three", BertForSequenceClassification, labels=3)
 """
 
 
-def make(kind: str, folder: Path, seed: int = 1, labels: int = 1) -> Path:
-    """A model for "embedding" (16 dimensions) or "reranker" in `folder`, which reads 32 tokens of a text."""
-    if find_spec("sentence_transformers") is None:
-        pytest.skip("sentence-transformers is not installed: pip install 'chatapp[embeddings]'")
-    command = [sys.executable, "-W", "ignore", "-c", MAKE, kind, str(folder), str(seed), str(labels)]
+def make_models(folder: Path) -> None:
+    """Write into `folder` "one" and "two", which embed (16 dimensions) and differ in their weights, "reranker", and
+    "three", a cross-encoder that gives three numbers; all read 32 tokens of a text."""
+    command = [sys.executable, "-W", "ignore", "-c", MAKE, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    return folder
