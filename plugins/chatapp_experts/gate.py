@@ -40,10 +40,11 @@ async def _decided(turn: Turn, chosen: Choice) -> Verdict:
     turn.notes[NOTES] = verdict
     session.values[LAST] = verdict.packed()
     session.status[KEY] = verdict.told() or NOBODY
+    experts = await active(session, verdict)
     for plugin, wanted in (("roles", "role"), ("rag", "documents")):
-        name = next((each for expert in await active(session, verdict) if (each := getattr(expert.file, wanted))), "")
-        if name:
-            await borrow(session, plugin, name)
+        names = [name for expert in experts if (name := getattr(expert.file, wanted))]
+        if names:
+            await borrow(session, plugin, names[0])
     return verdict
 
 

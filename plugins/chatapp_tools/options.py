@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -16,3 +18,13 @@ class ToolsSettings(BaseModel):
     )
     timeout: int = Field(60, ge=1, le=3600, description="Seconds a command or a snippet of Python may take.")
     memory: int = Field(512, ge=64, description="Megabytes a snippet of Python may take.")
+    mcp_servers: dict[str, dict[str, Any]] = Field(
+        {},
+        description="MCP servers by name, each with command and args, or with url; those of mcp.json beside this file "
+        "are used too. free lists the tools that run without asking.",
+    )
+    mcp_start: int = Field(30, ge=1, le=600, description="Seconds an MCP server may take to start and list its tools.")
+    mcp_timeout: int = Field(120, ge=1, le=3600, description="Seconds an MCP server may be silent during a call.")
+    mcp_allowed: tuple[str, ...] = Field(
+        (), description="Tools that `chatapp mcp` runs for other programs though they would ask, by name."
+    )
