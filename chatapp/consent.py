@@ -11,9 +11,12 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from chatapp.settings import write_private
+
+if TYPE_CHECKING:
+    from chatapp.host import Host
 
 Permission: TypeAlias = Literal["once", "conversation", "always", "no"]
 """Now; each time in this conversation; each time for exactly the same thing, in all conversations; not at all."""
@@ -57,6 +60,17 @@ class Permissions:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+
+    @classmethod
+    def of(cls, host: Host) -> Permissions:
+        """Those of this user."""
+        return cls(host.paths.data / "permissions.json")
+
+    def all(self) -> list[dict[str, str]]:
+        """Each with "tool", "question", "when" and how long it "lasts"."""
+        kept = self._read()
+        lasts = {"conversations": "a conversation", "exact": "always, exactly this"}
+        return [{**each, "lasts": lasts[name]} for name, table in kept.items() for each in table.values()]
 
     def standing(self, conversation: str, tool: str, ask: Ask) -> Permission | None:
         """The permission that already covers this, None when the person must be asked."""

@@ -98,7 +98,7 @@ async def _refused(
     ask = await asked(session, action, call, values)
     if ask is None:
         return ""
-    permissions = Permissions(session.host.paths.data / "permissions.json")
+    permissions = Permissions.of(session.host)
     standing = permissions.standing(session.conversation.id, action.name, ask)
     decision = Decision(standing) if standing else await session.ui.permit(ask)
     consent |= record(action.name, ask, decision, "earlier" if standing else "user")

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
-from chatapp import EngineError, Event, Job, Reason, Sampling, TextDelta, Usage
+from chatapp import Event, Job, Reason, Sampling, TextDelta, Usage
 from chatapp_llama.mix import Mix
 from chatapp_llama.reading import Reading
 from chatapp_llama.sampler import Sampler
@@ -39,13 +37,13 @@ def generate(
     job: Job, reading: Reading, sampling: Sampling, tokens: Sequence[int], limit: int, mix: Mix, clock: Clock
 ) -> Generator[Event, None, Reason]:
     """Write at most `limit` tokens under `mix` after a prompt of `tokens`; returns why it ended."""
-    if mix and not np.isfinite(reading.logits()).all():
-        raise EngineError("The adapters make the model's numbers infinite: lower their scales.")
     sampler = Sampler(reading.model, sampling, tokens)
     decode = codecs.getincrementaldecoder("utf-8")("replace").decode
     stop = StopText(sampling.stop)
     try:
         while clock.tokens < limit:
+            if mix:
+                reading.check()
             token = sampler.draw()
             logprobs = sampler.logprobs(token)
             clock.tick()

@@ -153,8 +153,12 @@ class Model:
         """Drop what was evaluated from `position` on; False where the architecture cannot, and then all is dropped."""
         if lib.llama_memory_seq_rm(self._memory, SEQUENCE, position, -1):
             return True
-        lib.llama_memory_clear(self._memory, True)
+        self.clear()
         return False
+
+    def clear(self) -> None:
+        """Drop all and put zeros in its place: what is only dropped is still multiplied, by 0, and must be finite."""
+        lib.llama_memory_clear(self._memory, True)
 
     def open_adapter(self, path: str) -> Any:
         """Load an adapter's file for this model; EngineError with llama.cpp's reason when it refuses."""

@@ -91,8 +91,18 @@ class Reading:
             pass
 
     def logits(self) -> Any:
-        """A copy of the last token's logits."""
-        return np.ctypeslib.as_array(self.model.logits(), shape=(self.model.vocab_size,)).copy()
+        """The last token's logits, in the library's own memory."""
+        return np.ctypeslib.as_array(self.model.logits(), shape=(self.model.vocab_size,))
+
+    def check(self) -> None:
+        """Raise EngineError when the last logits are not finite, and forget all: it would spoil what follows."""
+        if not np.isfinite(self.logits()).all():
+            self._clear()
+            raise EngineError("The adapters make the model's numbers infinite: lower their scales, or leave one out.")
+
+    def _clear(self) -> None:
+        self.model.clear()
+        self.held.cut(0)
 
     def _cut(self, count: int) -> int:
         """Keep only the first `count` tokens of what is held, if that can be; how many are kept."""
@@ -121,6 +131,7 @@ class Reading:
         switch(True)
         on = self._tried(few)
         if not np.isfinite(on).all():
+            self._clear()
             raise EngineError("makes the model's numbers infinite: train it anew, or choose another.")
         if np.array_equal(on, off):
             raise EngineError("changes nothing in the model's answers: train it, or choose another.")
@@ -128,7 +139,7 @@ class Reading:
     def _tried(self, tokens: Sequence[int]) -> Any:
         """The logits after these tokens, which are forgotten again."""
         done = self.model.evaluate(tokens)
-        logits = self.logits() if done else None
+        logits = self.logits().copy() if done else None
         self._drop(len(self.held.tokens))
         if not done:
             raise EngineError("was not tried to the end, as it was stopped: try again.")

@@ -81,8 +81,10 @@ class Calculator:
     def reals(self) -> Any:
         """mpmath in a context of our own; opened only for what is no fraction."""
         if self._reals is None:
-            from mpmath.ctx_mp import MPContext  # type: ignore[import-untyped]
-
+            try:
+                from mpmath.ctx_mp import MPContext  # type: ignore[import-untyped]
+            except ModuleNotFoundError as error:
+                raise UsageError("Roots and angles need mpmath: `pip install 'chatapp[tools]'`.") from error
             self._reals = MPContext()
             self._reals.dps = self._digits
         return self._reals

@@ -7,7 +7,7 @@ permission for the whole conversation never covers it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,18 +19,27 @@ if TYPE_CHECKING:
 
 HARMLESS = frozenset(
     {
-        "basename", "cal", "cat", "cmp", "comm", "cut", "date", "df", "diff", "dirname", "du", "echo", "expr", "false",
-        "find", "git", "grep", "egrep", "fgrep", "head", "id", "ls", "md5sum", "nl", "nproc", "printf", "pwd",
+        "basename", "cal", "cat", "cmp", "comm", "cut", "date", "df", "dirname", "du", "echo", "exit", "expr",
+        "false", "find", "git", "grep", "egrep", "fgrep", "head", "id", "ls", "md5sum", "nl", "nproc", "printf", "pwd",
         "realpath", "rev", "seq", "sha1sum", "sha256sum", "sleep", "sort", "stat", "tac", "tail", "test", "tr", "true",
         "uname", "uptime", "wc", "which", "whoami",
     }
 )  # fmt: skip
-"""They read and show; with none of the arguments in `WRITES` they change nothing and start nothing."""
-WRITES = re.compile(
-    r"-(o|-output)\b.*|-[a-z]*[oRr][a-z]*|-(exec|execdir|ok|okdir|delete|fprint.*|fls|files0-from.*)|-s|--set.*"
-    r"|--(recursive|dereference-recursive|compress-program.*|ext-diff|textconv|output.*|file.*|from-file.*|follow)"
-)
-"""Options of those that write a file, start a program, or read what nobody named."""
+"""They read and show; with none of the options in `CHANGES` they change nothing and start nothing."""
+_SEARCH = re.compile(r"-\w*[rRd].*|--(r|de|di).*")
+CHANGES: Mapping[str, re.Pattern[str]] = {
+    "date": re.compile(r"-\w*s.*|--s.*"),
+    "du": re.compile(r"--f.*"),
+    "egrep": _SEARCH,
+    "fgrep": _SEARCH,
+    "find": re.compile(r"-(exec|execdir|ok|okdir|delete|fprint\w*|fls)"),
+    "git": re.compile(r"-O.*|--(ou|ext|text|no-index|open).*"),
+    "grep": _SEARCH,
+    "printf": re.compile(r"-v.*"),
+    "sort": re.compile(r"-\w*o.*|--(o|com|f).*"),
+    "wc": re.compile(r"--f.*"),
+}
+"""Options with which they write, set a variable, start a program, or read what nobody named; long ones may be cut."""
 GIT_READS = frozenset({"status", "log", "diff", "show", "blame", "ls-files", "rev-parse", "shortlog", "describe"})
 HARMFUL = frozenset(
     {
@@ -51,6 +60,8 @@ _STRUCTURE = frozenset(
     }
 )  # fmt: skip
 _PLAIN = frozenset({"word", "number", "raw_string", "string", "string_content", "concatenation"})
+_RUNS = re.compile(r"`|\$[({\[]")
+"""What the shell may run even where it stands in quotes, as the index of an array: ``test -v 'a[$(id)]'``."""
 _SHELLS = re.compile(
     r"\b(curl|wget|fetch)\b.*\|\s*(sudo\s+)?(env\s+)?\S*\b(sh|bash|zsh|dash|fish|python3?|perl|node)\b", re.S
 )
@@ -67,7 +78,7 @@ def dangers(session: Session, command: str, folder: Path) -> tuple[str, ...]:
     except ModuleNotFoundError:
         return (command,)
     root = Parser(Language(language())).parse(command.encode("utf-8", "replace")).root_node
-    if root.has_error or not root.children or "\0" in command:
+    if root.has_error or not root.children or re.search(r"[\x00-\x08\x0b-\x1f\x7f]", command):
         return (command,)
     return tuple(dict.fromkeys(_Reading(session, folder).found(root)))
 
@@ -86,8 +97,9 @@ class _Reading:
             yield from self._redirect(node)
         elif node.type == "pipeline" and _SHELLS.search(_text(node)):
             yield _text(node)
-        elif node.type == "test_command":
-            yield from (_text(node),) if any(each.type not in _TESTS for each in _below(node)) else ()
+        elif node.type == "test_command" or _sets_variable(node):
+            plain = node.type == "test_command" and all(each.type in _TESTS for each in _below(node))
+            yield from () if plain and not _RUNS.search(_text(node)) else (_text(node),)
         elif node.is_named and node.type not in _STRUCTURE:
             yield _text(node)
         elif node.type == "&":
@@ -111,12 +123,15 @@ class _Reading:
             yield from marked
             return
         base = name.rpartition("/")[2]
-        yield _text(node) if base in HARMFUL or base.partition(".")[0] == "mkfs" else _text(name_node)
+        if base in HARMFUL or base.partition(".")[0] == "mkfs":
+            yield _text(node)
+            return
+        yield _text(name_node)
         yield from marked
 
     def _safe(self, node: Node, word: str | None) -> bool:
         """Whether an argument is plain and leads, as a path, to nothing outside or secret."""
-        if word is None or (node.type == "word" and re.search(r"[*?\[\]{}]", word)):
+        if word is None or (node.type in ("word", "concatenation") and re.search(r"[*?\[\]{}]", word)):
             return False
         return self._reachable(re.sub(r"^-+[\w-]*?(=|(?=[/~.]))", "", word))
 
@@ -159,23 +174,18 @@ def _word(node: Node) -> str | None:
         return _word(node.named_children[0]) if len(node.named_children) == 1 else None
     if node.type not in _PLAIN or any(each.type not in _PLAIN for each in _below(node)):
         return None
-    return re.sub(r"[\"'\\]", "", _text(node))
+    text = _text(node)
+    return None if _RUNS.search(text) else re.sub(r"[\"'\\]", "", text)
+
+
+def _sets_variable(node: Node) -> bool:
+    """Whether a loop sets a variable that may mean something to the shell, as PATH does."""
+    variable = node.child_by_field_name("variable")
+    return node.type == "for_statement" and (variable is None or not re.fullmatch(r"[a-z]\w*", _text(variable)))
 
 
 def _changes(name: str, arguments: list[str | None]) -> bool:
-    if name == "git":
-        plain = [each for each in arguments if each is not None]
-        if len(plain) != len(arguments) or not plain or plain[0] not in GIT_READS:
-            return True
-    return any(word is not None and _writes(name, word) for word in arguments)
-
-
-def _writes(name: str, word: str) -> bool:
-    if not word.startswith("-") or not WRITES.fullmatch(word):
-        return False
-    # For most, -r and -o are about the order or the form of what they show.
-    letters = re.fullmatch(r"-[A-Za-z]+", word)
-    known = {"sort": "o", "grep": "rR", "egrep": "rR", "fgrep": "rR", "git": "o", "date": "s", "tail": "", "diff": "r"}
-    if letters and not re.fullmatch(r"-(exec|execdir|ok|okdir|delete|fprint.*|fls)", word):
-        return any(letter in word for letter in known.get(name, ""))
-    return True
+    if name == "git" and (not arguments or arguments[0] not in GIT_READS):
+        return True
+    options = CHANGES.get(name)
+    return options is not None and any(word is not None and options.fullmatch(word) for word in arguments)

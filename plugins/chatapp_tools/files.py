@@ -29,7 +29,8 @@ async def may_read(session: Session, values: Mapping[str, Any]) -> Ask | None:
     written = str(values["path"])
     reached = await asyncio.to_thread(reach, session, written)
     agree(Agreed(written, reached))
-    if reached.inside:
+    # What is not there is told at once: a small model often invents a path.
+    if reached.inside or reached.identity is None:
         return None
     path = str(reached.path)
     return Ask(f"Let the model read {visible(path)}? Beware: {reached.why}.", path, dangers=(path,), exact=path)
@@ -139,8 +140,8 @@ async def search_files(
     pattern: Annotated[str, "Only in files with such names, for example *.md"] = "",
 ) -> Data:
     """Search the text of files for words, and show each line that has them with its file and line number."""
-    if not text.strip():
-        raise UsageError("Say which text to look for.")
+    if not text.strip() or "\n" in text.strip():
+        raise UsageError("Say which text to look for, words of one line.")
     reached = await _allowed(session, path)
     if reached.identity is None:
         raise UsageError(f"There is no folder or file {visible(path)}; list_files shows what is there.")

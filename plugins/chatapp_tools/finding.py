@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,9 @@ MOST_FOUND = 50
 """Lines of a search that are told."""
 MOST_NAMES = 200
 MOST_SEARCHED = 2_000_000
-"""Bytes of the largest file that is searched."""
+"""Bytes of the largest file that is searched among others."""
+MOST_ALONE = 50_000_000
+"""Bytes of the largest file that is searched by name."""
 WIDTH = 160
 """Cells of a line that is told."""
 
@@ -53,12 +54,14 @@ def find_text(walk: Walk, text: str, pattern: str) -> Found:
     """Lines that hold `text`, case ignored, in one file or in those below the root whose names fit the pattern."""
     found = Found()
     wanted = text.strip().casefold()
-    single = not walk.root.is_dir()
+    single, skipped = not walk.root.is_dir(), 0
     for path in [walk.root] if single else walk.files():
         name = path.name if single else _relative(path, walk.root)
         if pattern and not _fits(name, pattern):
             continue
-        for number, line in _lines(path):
+        lines = _lines(path, MOST_ALONE if single else MOST_SEARCHED)
+        skipped += lines is None
+        for number, line in enumerate(lines or (), 1):
             if wanted not in line.casefold():
                 continue
             if len(found.rows) == MOST_FOUND:
@@ -69,7 +72,7 @@ def find_text(walk: Walk, text: str, pattern: str) -> Found:
             found.lines.append(f"{visible(name)}:{number}: {shown}")
         if walk.stopped.is_set():
             return found
-    found.cut = walk.cut
+    found.cut = walk.cut or (f"{skipped} too large to be searched" if skipped else "")
     return found
 
 
@@ -85,18 +88,18 @@ def _fits(name: str, pattern: str) -> bool:
     return pattern in name
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def _lines(path: Path, largest: int) -> list[str] | None:
+    """The lines of a text, none of what is no text, None where it is larger than that."""
     try:
         found = path.lstat()
-        if found.st_size > MOST_SEARCHED:
-            return
+        if found.st_size > largest:
+            return None
         with opened(Reached(path, "", (found.st_dev, found.st_ino))) as file:
-            content = decoded(file.read(MOST_SEARCHED))
+            content = decoded(file.read(largest))
     except (OSError, UsageError):
         # Gone, or not to be read by this user: there is nothing to find in it.
-        return
-    if content is not None:
-        yield from enumerate(content.text.split("\n"), 1)
+        return []
+    return content.text.split("\n") if content is not None else []
 
 
 def _around(line: str, wanted: str) -> str:

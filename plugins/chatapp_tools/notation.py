@@ -11,10 +11,10 @@ LONGEST = 1000
 _SIGNS = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-", "²": "^2", "³": "^3", "π": " pi ",
                         "\u00a0": " ", "\u202f": " ", "√": " sqrt ", "$": " ", "€": " "})  # fmt: skip
 _TOKEN = re.compile(
-    r"(?P<space>\s+)|(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
+    r"(?P<space>\s+)|(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])|(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
     r"|(?P<name>[A-Za-z_]\w*)|(?P<sign>\*\*|//|[-+*/%^()!°,])"
 )
-_PLAIN = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_PLAIN = re.compile(r"(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _OPERAND = re.compile(r"\s*(?:[\d.(]|(?!of\b)[A-Za-z])")
 
 
@@ -58,7 +58,7 @@ class _Writer:
         return " ".join(self._out)
 
     def _number(self, written: str) -> None:
-        digits = written.replace(",", "")
+        digits = written.replace(",", "").replace("_", "")
         # Python refuses 007, people do not.
         self._out.append(digits.lstrip("0") if re.fullmatch(r"0+[1-9]\d*", digits) else digits)
 

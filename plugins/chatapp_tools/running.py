@@ -6,6 +6,7 @@ import asyncio
 import os
 import shlex
 import shutil
+import signal
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any
@@ -55,7 +56,7 @@ async def run_command(
     *,
     folder: Annotated[str, "Folder to run it in; . is the current folder"] = ".",
 ) -> AsyncGenerator[Progress | Data, None]:
-    """Run a shell command and show what it prints. It can ask nothing, and is ended when it takes too long."""
+    """Run a shell command and show what it prints. It can ask nothing; what it leaves running is ended."""
     reached = await asyncio.to_thread(_folder, session, command, folder)
     agreed_on(folder, reached)
     timeout = session.host.config(ToolsSettings).timeout
@@ -73,6 +74,14 @@ async def run_command(
 def told(name: str, ended: Ended) -> Data:
     """How a program ended, for the model and to look at."""
     output = visible(ended.output) or "(it printed nothing)"
-    how = f"stopped: {ended.why}" if ended.why else f"exit code {ended.code}"
+    how = f"stopped: {ended.why}" if ended.why else _how(ended.code)
     value = {"command": name, "code": ended.code, "stopped": ended.why, "seconds": round(ended.seconds, 2)}
     return Data("tools.ran", {**value, "output": ended.output}, f"{output}\n({how})")
+
+
+def _how(code: int) -> str:
+    """What an exit code says."""
+    if code >= 0:
+        return f"exit code {code}"
+    known = {each.value: each.name for each in signal.Signals}
+    return f"ended by the signal {known.get(-code, -code)}"

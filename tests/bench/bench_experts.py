@@ -21,7 +21,7 @@ from chatapp.paths import paths
 from chatapp.testing import RecordingUI, make_host
 from chatapp_embeddings.catalogue import MINILM
 from chatapp_llama.engine import LlamaEngine
-from tests.bench.bench_adapters import adapters_in, engine_on, invocation_of
+from tests.bench.bench_adapters import adapters_in, invocation_of
 from tests.bench.figure import Figure, median_difference
 
 ASKED = (
@@ -79,8 +79,7 @@ async def changing_experts(model: Path) -> list[Figure]:
     """Time to the first token, message by message, of both conversations in turns; all adapters are activated ones."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        async with engine_on(model) as engine:
-            made = adapters_in(folder, model, len(EXPERTS), await invocation_of(engine, model))
+        made = adapters_in(folder, model, len(EXPERTS), invocation_of(model))
         (folder / "with" / "data" / "lora").mkdir(parents=True)
         for expert, adapter in zip(EXPERTS, made, strict=True):
             await asyncio.to_thread(shutil.copy, adapter.path, folder / "with" / "data" / "lora" / f"{expert}.gguf")

@@ -30,7 +30,7 @@ def write_adapter(
 
     `layers` None is all of them; `invocation` makes it an activated one. `wrong` may have `dtype` (of all tensors),
     `fill` (a value of one entry of the first B), `values` (metadata in place of the right ones; None leaves one out),
-    `extra` (more tensors by name).
+    `extra` (more tensors by name), `big` (True for the other byte order).
     """
     head = read_gguf(model)
     count = int(head.values[f"{head.values['general.architecture']}.block_count"])
@@ -71,7 +71,9 @@ def write_factors(
         "adapter.lora.alpha": float(alpha),
         **({"adapter.alora.invocation_tokens": list(invocation)} if invocation else {}),
     }
-    writer = gguf.GGUFWriter(path, str(given.get("general.architecture", head.values["general.architecture"])))
+    architecture = str(given.get("general.architecture", head.values["general.architecture"]))
+    order = gguf.GGUFEndian.BIG if wrong.get("big") else gguf.GGUFEndian.LITTLE
+    writer = gguf.GGUFWriter(path, architecture, endianess=order)
     for key, value in {**values, **given}.items():
         if key != "general.architecture" and value is not None:
             _add(writer, key, value)

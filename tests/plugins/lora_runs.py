@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy
 
 from chatapp import Job, Progress
 from chatapp_lora.training.plan import Example, Plan, Step, Trained
@@ -53,3 +56,15 @@ def trained(news: list[Any]) -> Trained:
     assert isinstance(news[-1], Trained)
     assert all(isinstance(each, Step) for each in news[:-1])
     return news[-1]
+
+
+def factors(seed: int, names: Sequence[str] = ("attn_q", "attn_k", "ffn_down"), rank: int = 4) -> dict[str, Any]:
+    """Random factors for a tiny model's second layer, by the name of the tensor they change."""
+    random = numpy.random.default_rng(seed)
+    shapes = {"attn_q": (64, 64), "attn_k": (64, 32), "ffn_down": (96, 64)}
+    found = {}
+    for name in names:
+        width, rows = shapes[name]
+        pair = random.normal(size=(rank, width)), 0.05 * random.normal(size=(rows, rank))
+        found[f"blk.1.{name}.weight"] = tuple(each.astype(numpy.float32) for each in pair)
+    return found

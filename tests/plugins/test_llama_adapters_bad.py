@@ -39,6 +39,7 @@ async def engine(model: Path) -> AsyncIterator[LlamaEngine]:
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "other byte order": ({"big": True}, "is written for a machine of the other byte order"),
     "whole model": ({"values": {"general.type": "model"}}, "not an adapter: choose a GGUF LoRA adapter"),
     "other type": ({"values": {"adapter.type": "control-vector"}}, "of another type than LoRA"),
     "other architecture": ({"values": {"general.architecture": "llama"}}, "is for models of the architecture 'llama'"),
@@ -82,6 +83,47 @@ async def test_an_adapter_of_another_size_is_refused(engine: LlamaEngine, model:
     data = path.read_bytes().replace(struct.pack("<QQ", WIDTH, 4), struct.pack("<QQ", WIDTH // 2, 8))
     path.write_bytes(data)
     await _refused(engine, path, f"another size (its blk.0.attn_q is 32 x {WIDTH}, this model's {WIDTH} x {WIDTH})")
+
+
+@pytest.mark.parametrize(
+    ("how", "cut", "sentence"),
+    [
+        ({"fill": math.nan}, 0, "bad makes the model's numbers infinite: train it anew, or choose another."),
+        ({"scale": 0.0}, 0, "bad changes nothing in the model's answers: train it, or choose another."),
+        ({}, 100, "bad is refused by llama.cpp ("),
+        ({"values": {"adapter.type": "other"}}, 0, "bad is refused by llama.cpp ("),
+    ],
+)
+async def test_what_the_check_would_let_through_is_found_by_llama_cpp_or_by_trying(
+    model: Path, tmp_path: Path, how: dict[str, Any], cut: int, sentence: str
+) -> None:
+    path = write_adapter(tmp_path / "bad.gguf", model, **how)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size - cut])
+    async with opened(model, target="tests.plugins.llama_services:Unchecked") as engine:
+        before = await ask(engine, QUESTION)
+        pid = engine.pid
+        with pytest.raises(EngineError) as caught:
+            await lay(engine, Adapter("bad", str(path)))
+        assert str(caught.value).startswith(sentence)
+        assert engine.pid == pid
+        after = await ask(engine, QUESTION)
+        assert after.like(before)
+        # Only what is not finite spoils the conversation that was read, which is read again then.
+        assert (after.usage.reused_tokens == 0) == ("infinite" in sentence)
+
+
+async def test_a_mix_that_breaks_the_numbers_is_refused_and_leaves_nothing_behind(
+    engine: LlamaEngine, model: Path, tmp_path: Path
+) -> None:
+    # Values are kept in 16 bits, which hold no number above 65,504.
+    path = write_adapter(tmp_path / "strong.gguf", model, targets=("attn_v",), scale=1_500.0)
+    await lay(engine)
+    before = await ask(engine, QUESTION)
+    await lay(engine, Adapter("strong", str(path), 10.0))
+    with pytest.raises(EngineError, match="make the model's numbers infinite: lower their scales"):
+        await ask(engine, QUESTION)
+    await lay(engine)
+    assert (await ask(engine, QUESTION)).like(before)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chatapp import EngineError
+from chatapp import EngineError, Progress
 from chatapp_lora.training import base
 from chatapp_lora.training.base import load_base
 from chatapp_lora.training.vocabulary import Vocabulary
@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch")
 TEXT = "<|im_start|>user\nHello, have a day, não é?<|im_end|>\n<|im_start|>assistant\n"
 
 
-def silent(label: str, done: int, total: int) -> None:
+def silent(progress: Progress) -> None:
     pass
 
 
@@ -55,10 +55,11 @@ def test_bf16_is_near_and_half_as_large(tmp_path: Path) -> None:
 
 
 def test_what_was_unpacked_is_used_again_and_what_is_damaged_is_not(tmp_path: Path) -> None:
-    path, cache, told = tiny_model(tmp_path / "tiny.gguf"), tmp_path / "cache", []
+    path, cache = tiny_model(tmp_path / "tiny.gguf"), tmp_path / "cache"
+    told: list[str] = []
 
-    def report(label: str, done: int, total: int) -> None:
-        told.append(label)
+    def report(progress: Progress) -> None:
+        told.append(progress.label)
 
     wanted = logits(load_base(path, "a", "fp32", cache, True, report).model, [1, 2, 3])
     assert "Unpacking the base model" in told

@@ -13,12 +13,13 @@ import psutil
 import pytest
 
 import chatapp_lora
-from chatapp import EngineError, Host, Progress
+from chatapp import EngineError, Host, Progress, read_gguf
 from chatapp.testing import RecordingUI, make_host
 from chatapp_lora.training import client
 from chatapp_lora.training.client import Trainer
+from chatapp_lora.training.export import AdapterHead, write_adapter
 from chatapp_lora.training.plan import Step, Trained
-from tests.plugins.lora_runs import plan
+from tests.plugins.lora_runs import factors, plan
 from tests.plugins.tiny_lora import tiny_model
 
 pytest.importorskip("peft")
@@ -77,6 +78,20 @@ async def _until(trainer: Trainer, made: Any, step: int, *, kill: bool = False) 
                 assert psutil.Process(trainer.pid).nice() == 19
                 os.kill(trainer.pid, signal.SIGKILL)
     return last
+
+
+async def test_adapters_are_merged_in_the_child(tmp_path: Path, host: Host) -> None:
+    model = tiny_model(tmp_path / "tiny.gguf")
+    write_adapter(tmp_path / "a.gguf", factors(0), AdapterHead("a", 8.0, "tiny"), read_gguf(model))
+    trainer = Trainer(host)
+    news = [each async for each in trainer.merge(model, [(tmp_path / "a.gguf", 0.5)], tmp_path / "out.gguf")]
+    assert news[-1].done == news[-1].total == len(read_gguf(model).tensors)
+    assert read_gguf(tmp_path / "out.gguf").values["chatapp.note"] == "With the LoRA adapters a at 0.5 merged."
+    async with aclosing(trainer.merge(model, [(tmp_path / "a.gguf", 0.5)], tmp_path / "not.gguf")) as steps:
+        await anext(steps)
+    with pytest.raises(EngineError, match="nothing to merge"):
+        _ = [each async for each in trainer.merge(model, [], tmp_path / "not.gguf")]
+    await trainer.close()
 
 
 async def test_what_is_missing_is_said(tmp_path: Path, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from chatapp_lora.training import ggml
 from chatapp_lora.training.converting import convert_peft
 from chatapp_lora.training.export import AdapterHead, write_adapter
 from chatapp_lora.training.merging import NOTE, merge
+from tests.plugins.lora_runs import factors
 from tests.plugins.tiny_lora import llama_logits, tiny_model
 
 torch = pytest.importorskip("torch")
@@ -25,17 +25,6 @@ IDS = list(range(40, 70))
 @pytest.fixture(scope="module", params=["qwen2", "llama"])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_model(tmp_path_factory.mktemp("tiny") / "tiny.gguf", request.param)
-
-
-def factors(seed: int, names: Sequence[str] = ("attn_q", "attn_k", "ffn_down"), rank: int = 4) -> dict[str, Any]:
-    random = numpy.random.default_rng(seed)
-    shapes = {"attn_q": (64, 64), "attn_k": (64, 32), "ffn_down": (96, 64)}
-    found = {}
-    for name in names:
-        width, rows = shapes[name]
-        pair = random.normal(size=(rank, width)), 0.05 * random.normal(size=(rows, rank))
-        found[f"blk.1.{name}.weight"] = tuple(each.astype(numpy.float32) for each in pair)
-    return found
 
 
 def adapter(path: Path, model: Path, seed: int = 0, alpha: float = 8.0) -> Path:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from chatapp.consent import Ask, Decision
 from chatapp.errors import UsageError
 from chatapp.session import Session
+from chatapp.testing import RecordingUI
 from chatapp_tools.access import opened, reach
 from tests.plugins.tools_support import asked, call, told, tools, ui
 
@@ -90,6 +92,9 @@ async def test_what_is_outside_is_asked_for_with_its_whole_path_each_time(sessio
     assert "beyond" in await told(session, "read_file", "always", path="../outside.txt")
     assert "beyond" in await told(session, "read_file", path="../outside.txt")
     assert "did not allow" in await told(session, "list_files", False, path="..")
+    count = len(ui(session).asked)
+    assert "There is no file /README.md" in await told(session, "read_file", path="/README.md")
+    assert len(ui(session).asked) == count
 
 
 async def test_a_link_swapped_after_the_check_leads_nowhere(session: Session, tmp_path: Path) -> None:
@@ -98,8 +103,8 @@ async def test_a_link_swapped_after_the_check_leads_nowhere(session: Session, tm
     Path("a.txt").symlink_to("../outside.txt")
     with pytest.raises(UsageError), opened(checked):
         pass
-    Path("a.txt").unlink()
-    Path("a.txt").write_text("another")
+    Path("b.txt").write_text("another")
+    Path("b.txt").replace("a.txt")
     with pytest.raises(UsageError, match="changed while"), opened(checked):
         pass
 
@@ -116,17 +121,15 @@ async def test_a_folder_swapped_for_a_link_after_the_check_leads_nowhere(session
 async def test_what_leads_elsewhere_after_the_question_is_not_opened(session: Session, tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("other")
     Path("link").symlink_to("../outside.txt")
-    permit = ui(session).permit
 
-    async def swap(ask: object) -> object:
-        Path("link").unlink()
-        Path("link").symlink_to("../other.txt")
-        return await permit(ask)  # type: ignore[arg-type]
+    class Swapping(RecordingUI):
+        async def permit(self, ask: Ask) -> Decision:
+            Path("link").unlink()
+            Path("link").symlink_to("../other.txt")
+            return Decision("once")
 
-    ui_type = type(ui(session))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ui_type, "permit", lambda self, ask: swap(ask))
-        found = await call(session, "read_file", True, path="link")
+    session.ui = Swapping()
+    found = await call(session, "read_file", path="link")
     assert found.result.failed
     assert "changed while permission was asked" in found.result.text
 

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chatapp import EngineError, GgufHead, human_bytes, read_gguf, visible
+from chatapp import EngineError, GgufHead, Progress, human_bytes, read_gguf, visible
 from chatapp_lora.training.names import FREQUENCIES, architecture, module_of, rows_of_heads, to_halves, value
 from chatapp_lora.training.weights import mapped, portions
 
 if TYPE_CHECKING:
     import torch
 
-Report = Callable[[str, int, int], None]
-"""Told what is done, and how much of how much."""
+Report = Callable[[Progress], None]
 TORCH = {"bf16": "bfloat16", "fp32": "float32"}
 """What torch calls the number formats a model is computed in."""
 FORMAT = 1
@@ -49,7 +48,7 @@ def load_base(path: Path, sha256: str, dtype: str, cache: Path, keep: bool, repo
     head = read_gguf(path)
     config = configuration(head)
     place = cache / f"{sha256}-{dtype}-{FORMAT}.safetensors"
-    report("Reading the base model", 0, 0)
+    report(Progress("Reading the base model"))
     if not _whole(place):
         with torch.no_grad():
             _unpack(head, getattr(torch, TORCH[dtype]), place, report)
@@ -157,7 +156,7 @@ def _contents(head: GgufHead, dtype: torch.dtype, table: Mapping[str, Any], repo
         shaped = whole.reshape(tuple(reversed(tensor.shape)))
         rows = to_halves(shaped, rows_of_heads(head, tensor.name)).contiguous()
         yield rows.flatten().view(torch.uint8).numpy()
-        report("Unpacking the base model", done + 1, len(head.tensors))
+        report(Progress("Unpacking the base model", done + 1, len(head.tensors), "layers"))
 
 
 def _need_room(head: GgufHead, size: int, folder: Path) -> None:

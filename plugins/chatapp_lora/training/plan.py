@@ -70,13 +70,13 @@ class Step:
 class Trained:
     """The run came to its end: what was learnt, at `path`, and the figures that belong on its card.
 
-    `path` is in the plan's folder: the adapter's GGUF, or with `full` the whole model's. Moving it away is fine; the same
-    plan writes it again at once, until its folder is removed. `best` is the step whose weights were kept, `seconds` and
-    `memory` (the peak, in bytes) are of the whole run.
+    `path` is in the plan's folder: the adapter's GGUF, or with `full` the whole model's. It may be moved away; the same
+    plan writes it again at once, until its folder is removed. `best` is the step whose weights were kept; `seconds`
+    and `memory` (the peak, in bytes) are of the whole run.
 
-    `facts`: "losses" (one a step), "held_out" (pairs of step and loss, step 0 being the base itself), "tokens" that were
-    read and "tokens_learnt" of them, "seconds_per_step" (median), "parameters" that were trained, "cut" (examples that
-    were too long), "dtype" ("bf16" or "fp32"), "seed", "invocation" (token ids) and "versions" of the libraries.
+    `facts`: "losses" (one a step), "held_out" (pairs of step and loss, step 0 being the base itself), "tokens" that
+    were read and "tokens_learnt" of them, "seconds_per_step" (median), "parameters" that were trained, "cut" (examples
+    that were too long), "dtype" ("bf16" or "fp32"), "seed", "invocation" (token ids) and "versions" of the libraries.
     """
 
     path: Path

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from chatapp import GgufHead, Job, Progress, UsageError, read_gguf, visible
 from chatapp_lora.training import memory
-from chatapp_lora.training.base import fastest, load_base
+from chatapp_lora.training.base import Report, fastest, load_base
 from chatapp_lora.training.checkpoint import Checkpoints, fingerprint
 from chatapp_lora.training.data import Row, rows
 from chatapp_lora.training.fitting import spares
+from chatapp_lora.training.merging import merge, write_full
 from chatapp_lora.training.plan import Plan, Step, Trained
 from chatapp_lora.training.rendering import Rendering
 from chatapp_lora.training.vocabulary import Vocabulary
 
 NICE = 19
+CHATS_AT_ONCE = 50
 LIBRARIES = ("torch", "transformers", "peft", "gguf")
 
 
@@ -59,6 +60,12 @@ class Service:
                 self._held = None
             raise
 
+    def merge(self, job: Job, base: Path, adapters: Sequence[tuple[Path, float]], out: Path) -> None:
+        """See `merging.merge`; emits `Progress`."""
+        self._job = job
+        with suppress(Stopped):
+            merge(base, adapters, out, self._report)
+
     def settle(self, job: Job) -> None:
         """Return when what was stopped has written its state: calls are worked off in order."""
 
@@ -66,20 +73,20 @@ class Service:
         if self._job is not None and self._job.cancelled:
             raise Stopped
 
-    def _report(self, label: str, done: int = 0, total: int | None = None, unit: str = "") -> None:
+    def _report(self, progress: Progress) -> None:
         self._tick()
         assert self._job is not None
-        self._job.emit(Progress(label, done, total or None, unit))
+        self._job.emit(progress)
 
 
 class _Run:
     """Everything of a run that is in memory."""
 
-    def __init__(self, plan: Plan, cache: Path, keep: bool, tick: Any, report: Any) -> None:
+    def __init__(self, plan: Plan, cache: Path, keep: bool, tick: Callable[[], None], report: Report) -> None:
         self.of = fingerprint(plan), plan.folder
         self._report = report
         before = Checkpoints(plan).read()
-        report("Loading the libraries that train")
+        report(Progress("Loading the libraries that train"))
         import torch
 
         from chatapp_lora.training.learner import Learner
@@ -129,11 +136,10 @@ class _Run:
     def _written(self, plan: Plan) -> Path:
         """The file of what was learnt."""
         from chatapp_lora.training.export import AdapterHead, write_adapter
-        from chatapp_lora.training.merging import write_full
 
         if plan.full:
             path = plan.folder / "model.gguf"
-            write_full(self._head, self.learner.weights(self._head), path, self._note)
+            write_full(self._head, self.learner.weights(self._head), path, self._report)
             return path
         path = plan.folder / "adapter.gguf"
         name = str(self._head.values.get("general.name", plan.base.stem))
@@ -141,21 +147,21 @@ class _Run:
         write_adapter(path, self.learner.factors(), facts, self._head)
         return path
 
-    def _note(self, progress: Progress) -> None:
-        self._report(progress.label, int(progress.done), progress.total, progress.unit)
 
-
-def _read(plan: Plan, head: GgufHead, report: Any) -> tuple[tuple[Row, ...], tuple[Row, ...], list[int], int]:
+def _read(plan: Plan, head: GgufHead, report: Report) -> tuple[tuple[Row, ...], tuple[Row, ...], list[int], int]:
     """The rows to train on and those held out, the ids of the invocation, and how many rows were cut."""
     with Vocabulary(plan.base) as vocabulary:
         template = head.values.get("tokenizer.chat_template")
         rendering = Rendering(template, vocabulary.text("bos"), vocabulary.text("eos"), vocabulary.controls())
         invocation = vocabulary.tokenize(plan.invocation) if plan.invocation else []
-        total = len(plan.train) + len(plan.held_out)
-        report("Reading the chats", 0, total, "chats")
-        train = rows(plan.train, rendering, vocabulary, plan.longest, invocation, lambda _: None)
-        held_out = rows(plan.held_out, rendering, vocabulary, plan.longest, invocation, lambda _: None)
-        report("Reading the chats", total, total, "chats")
+        first, total = len(plan.train), len(plan.train) + len(plan.held_out)
+
+        def told(done: int) -> None:
+            if done % CHATS_AT_ONCE == 0 or done == total:
+                report(Progress("Reading the chats", done, total, "chats"))
+
+        train = rows(plan.train, rendering, vocabulary, plan.longest, invocation, told)
+        held_out = rows(plan.held_out, rendering, vocabulary, plan.longest, invocation, lambda done: told(first + done))
     if not train.rows:
         raise UsageError(f"There is nothing to train {visible(plan.name)} on: give it chats.")
     return train.rows, held_out.rows, invocation, train.cut + held_out.cut

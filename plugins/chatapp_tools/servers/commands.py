@@ -90,7 +90,10 @@ async def listed(session: Session, server: Annotated[str, "Only this one, with a
 def _counts(connection: Connection) -> str:
     offer = connection.listing
     counts = {"tools": len(offer.tools), "prompts": len(offer.prompts), "resources": len(offer.resources)}
-    return ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing"
+    return (
+        ", ".join(f"{count} {what[: -1 if count == 1 else None]}" for what, count in counts.items() if count)
+        or "nothing"
+    )
 
 
 def _offered(connection: Connection) -> Event:
@@ -115,7 +118,7 @@ async def restart(session: Session, server: Annotated[str, "Which server", _name
     await connection.stop()
     yield Progress(f"Starting {server}")
     await connection.client()
-    shelf.offer()
+    await shelf.offer()
     yield Text(f"The MCP server {server!r} runs: {_counts(connection)}.")
 
 
@@ -125,7 +128,7 @@ async def off(session: Session, server: Annotated[str, "Which server", _names]) 
     shelf = servers(session.host)
     await shelf.configure()
     await shelf.find(server).stop(off=True)
-    shelf.offer()
+    await shelf.offer()
     return f"The MCP server {server!r} is off; /mcp restart {server} starts it."
 
 

@@ -37,12 +37,10 @@ async def parts_of(host: Host, result: types.CallToolResult, whose: str) -> Asyn
     if result.is_error:
         said = "\n".join(block.text for block in result.content if isinstance(block, types.TextContent)).strip()
         raise UsageError(said[:LONGEST_ERROR] or f"{whose} failed without saying why.")
-    told = False
     for block in result.content:
-        part = await block_part(host, block, whose)
-        told = told or isinstance(block, (types.TextContent, types.EmbeddedResource))
-        yield part
-    if result.structured_content is not None and not told:
+        yield await block_part(host, block, whose)
+    # Beside other content it says the same once more, pictures and all.
+    if result.structured_content is not None and not result.content:
         yield Text(json.dumps(result.structured_content, ensure_ascii=False, indent=1))
 
 

@@ -14,6 +14,7 @@ from chatapp_tools.servers.configured import Entry, entries
 
 if TYPE_CHECKING:
     from chatapp_tools.servers.connection import Connection
+    from chatapp_tools.servers.listing import Listing
 
 PATIENCE = 10.0
 """Seconds a message waits for servers that are starting; the tools of slower ones come with a later message."""
@@ -29,6 +30,7 @@ class Servers:
         self.problems: list[str] = []
         self._told: set[str] = set()
         self._offered: set[str] = set()
+        self._made: dict[Connection, tuple[Listing, dict[str, Action], list[str]]] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
     async def configure(self) -> None:
@@ -37,6 +39,7 @@ class Servers:
         wanted = {name: entry for name, entry in self.entries.items() if self.why_not(entry) == ""}
         for name, connection in list(self.connections.items()):
             if wanted.get(name) != connection.entry:
+                self._made.pop(connection, None)
                 self._end(self.connections.pop(name))
         if wanted.keys() - self.connections.keys():
             # The SDK takes most of a second to import, and nobody should wait for it who has no servers.
@@ -47,9 +50,9 @@ class Servers:
                     self.connections[name] = module.Connection(entry, settings.mcp_start, settings.mcp_timeout)
 
     def why_not(self, entry: Entry) -> str:
-        """Why this server is not used, as the end of a sentence; empty where it is."""
+        """Why this server is not used, as the end of a sentence about it; empty where it is."""
         if entry.disabled:
-            return "off in its configuration"
+            return "is switched off where it is configured"
         return "" if entry.local or not self.host.offline else "needs the network, which --offline forbids"
 
     def _end(self, connection: Connection) -> None:
@@ -74,7 +77,7 @@ class Servers:
                     f"The MCP server {connection.entry.name!r} is still starting; its tools come later."
                 )
         await asyncio.gather(*(self._renew(each) for each in self.connections.values() if each.state == "on"))
-        self.offer()
+        await self.offer()
 
     async def _renew(self, connection: Connection) -> None:
         try:
@@ -82,7 +85,7 @@ class Servers:
         except UsageError as error:
             self.problems.append(str(error))
 
-    def offer(self) -> None:
+    async def offer(self) -> None:
         """Put the tools of the servers that run into `Host.tools`, and take out those that are gone."""
         taken = {each.tool_name for each in self.host.actions.values() if each.tool}
         taken |= self.host.tools.keys() - self._offered
@@ -90,7 +93,7 @@ class Servers:
         for connection in self.connections.values():
             if connection.state == "failed":
                 self.problems.append(connection.error)
-            for name, made in self._made(connection).items():
+            for name, made in (await self._actions(connection)).items():
                 if name in taken or name in found:
                     self.problems.append(
                         f"The tool {name!r} of the MCP server {connection.entry.name!r} is left out: there is another "
@@ -103,14 +106,18 @@ class Servers:
         self.host.tools.update(found)
         self._offered = set(found)
 
-    def _made(self, connection: Connection) -> dict[str, Action]:
+    async def _actions(self, connection: Connection) -> dict[str, Action]:
+        """The server's tools as actions, made once for each listing: in a thread, as schemas may be many and large."""
         from chatapp_tools.servers.offering import actions
 
         if connection.state != "on":
             return {}
-        made, problems = actions(connection)
-        self.problems += problems
-        return made
+        held = self._made.get(connection)
+        if held is None or held[0] is not connection.listing:
+            held = (connection.listing, *await asyncio.to_thread(actions, connection))
+            self._made[connection] = held
+        self.problems += held[2]
+        return held[1]
 
     def unsaid(self) -> list[str]:
         """The problems that were not told yet; they are told now."""
@@ -123,7 +130,7 @@ class Servers:
         if name in self.connections:
             return self.connections[name]
         if name in self.entries:
-            raise UsageError(f"The MCP server {name!r} is not used: it is {self.why_not(self.entries[name])}.")
+            raise UsageError(f"The MCP server {name!r} is not used: it {self.why_not(self.entries[name])}.")
         near = similar(name, self.entries)
         raise UsageError(f"There is no MCP server {name!r}" + (f"; did you mean {near!r}?" if near else "."))
 

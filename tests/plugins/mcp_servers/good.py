@@ -10,6 +10,7 @@ from typing import Any
 
 import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import (
     AudioContent,
     EmbeddedResource,
@@ -33,7 +34,7 @@ def add(a: int, b: int) -> int:
 @server.tool()
 def fail(why: str) -> str:
     """Fail."""
-    raise ValueError(why)
+    raise ToolError(why)
 
 
 @server.tool(structured_output=False)

@@ -1,0 +1,127 @@
+"""Which tools the model is offered: on and off, by conversation and role, by name and plugin, and what fits."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+
+import pytest
+
+import chatapp_tools
+from chatapp import Action, Session, UsageError, action, hookimpl
+from chatapp.testing import RecordingUI, make_host, script
+from tests.plugins.real import collect
+
+
+@action("look", tool=True, consent="free")
+async def look(session: Session, place: str) -> str:
+    """Look at a place."""
+    return f"{place} is quiet."
+
+
+@action("shout", tool=True)
+async def shout(session: Session, text: str) -> str:
+    """Say something loudly."""
+    return text.upper()
+
+
+class Voices:
+    """A plugin with two tools."""
+
+    @hookimpl
+    def actions(self) -> Iterable[Action]:
+        """Both."""
+        return [look, shout]
+
+
+@pytest.fixture
+async def session(tmp_path: Path) -> AsyncIterator[Session]:
+    """A session with the tools plugin and one that brings two tools."""
+    host = make_host(tmp_path, RecordingUI())
+    host.add("tools", chatapp_tools)
+    host.add("voices", Voices())
+    await host.startup()
+    yield Session(host)
+    await host.shutdown()
+
+
+async def ran(session: Session, line: str) -> str:
+    """What a command says."""
+    return "".join(getattr(event, "text", "") for event in await collect(session.run(line)))
+
+
+async def offered(session: Session) -> list[str]:
+    """The names of the tools in the next request."""
+    await collect(session.send("Hello"))
+    return [tool.name for tool in script(session).requests[-1].tools]
+
+
+async def test_tools_are_offered_when_the_agent_is_on_and_only_then(session: Session) -> None:
+    assert await offered(session) == []
+    assert "may use" in await ran(session, "/agent on")
+    assert session.status["tools"] == "tools"
+    assert {"look", "shout"} <= set(await offered(session))
+    await ran(session, "/agent off")
+    assert await offered(session) == []
+    assert "tools" not in session.status
+
+
+async def test_tools_are_switched_by_name_and_by_plugin(session: Session) -> None:
+    await ran(session, "/tools look,shout")
+    assert await offered(session) == ["look", "shout"]
+    await ran(session, "/tools off shout")
+    assert await offered(session) == ["look"]
+    await ran(session, "/tools off voices")
+    assert await offered(session) == []
+    await ran(session, "/tools on voices")
+    assert await offered(session) == ["look", "shout"]
+    await ran(session, "/tools on all")
+    assert len(await offered(session)) > 2
+
+
+async def test_a_role_can_go_without_a_tool_in_every_conversation(session: Session) -> None:
+    await ran(session, "/tools look shout")
+    with pytest.raises(UsageError, match="No role answers here"):
+        await ran(session, "/tools off shout --role")
+    session.values["roles.current"] = {"name": "writer"}
+    await ran(session, "/tools off shout --role")
+    assert await offered(session) == ["look"]
+    session.values["roles.current"] = {"name": "critic"}
+    assert await offered(session) == ["look", "shout"]
+    session.values["roles.current"] = {"name": "writer"}
+    await ran(session, "/tools on shout --role")
+    assert await offered(session) == ["look", "shout"]
+
+
+async def test_the_list_groups_by_plugin_and_says_what_asks(session: Session) -> None:
+    await ran(session, "/tools look")
+    (data,) = await collect(session.run("/tools list"))
+    rows = {row["tool"]: row for row in data.value}  # type: ignore[union-attr]
+    assert (rows["look"]["plugin"], rows["look"]["here"], rows["look"]["consent"]) == ("voices", "on", "runs freely")
+    assert (rows["shout"]["here"], rows["shout"]["consent"]) == ("", "asks first")
+
+
+async def test_an_unknown_tool_is_one_sentence(session: Session) -> None:
+    with pytest.raises(UsageError, match=r"There is no tool 'lok'. Did you mean look\?"):
+        await ran(session, "/tools lok")
+
+
+async def test_only_what_fits_is_offered_and_the_same_again(session: Session) -> None:
+    await ran(session, "/agent on")
+    everything = await offered(session)
+    script(session).context_length = 120
+    some = await offered(session)
+    assert 0 < len(some) < len(everything)
+    assert await offered(session) == some
+    assert any("cannot be compared" in text for _, text in session.ui.notices)  # type: ignore[attr-defined]
+
+
+async def test_permissions_are_listed_and_taken_back(session: Session) -> None:
+    from chatapp import ToolCall
+
+    session.ui.answers = ["conversation"]  # type: ignore[attr-defined]
+    script(session).says([ToolCall("1", "shout", {"text": "hi"})], "Done.")
+    await collect(session.send("Shout."))
+    assert "shout" in await ran(session, "/tools permissions")
+    assert "1 permission taken back" in await ran(session, "/tools permissions --withdraw")
+    assert "Nothing is allowed" in await ran(session, "/tools permissions")
