@@ -108,9 +108,7 @@ class Engines:
             if spec.name == wanted or (not wanted and spec.accepts(self._host, model)):
                 return spec
         if kind != "chat":
-            raise EngineError(
-                f"No plugin offers an engine for {WORK[kind]}; `chatapp plugins list` shows what is loaded."
-            )
+            raise EngineError(f"No plugin offers {WORK[kind]}; `chatapp plugins list` shows what is loaded.")
         if wanted:
             raise EngineError(f"There is no engine {wanted!r}; `chatapp plugins list` shows what is loaded.")
         raise EngineError(f"No plugin offers an engine for {model!r}; `chatapp plugins list` shows what is loaded.")

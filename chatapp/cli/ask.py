@@ -93,7 +93,7 @@ async def _ask(host: Host, given: Mapping[str, Any], switches: list[tuple[Action
             async with aclosing(actions.run(action, session, actions.parse(action, words))) as events:
                 async for _ in events:
                     pass  # what a switch says of itself is no part of the answer
-        await _answer(session, prompt, parts, Printer(ui, as_json=given["as_json"]))
+        await _answer(session, prompt, parts, Printer(ui, as_json=given["as_json"], answer=True))
     finally:
         ui.done()
         await host.shutdown()

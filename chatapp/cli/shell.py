@@ -18,10 +18,10 @@ from chatapp.errors import ChatappError
 from chatapp.events import Event, Finished, Notice, Progress, ReasoningDelta, TextDelta, Usage
 from chatapp.host import Host
 from chatapp.jsonvalue import harmless
-from chatapp.messages import Data
+from chatapp.messages import Data, ToolCall, ToolResult
 from chatapp.session import Session
 from chatapp.text import visible
-from chatapp.ui import PlainUI
+from chatapp.ui import PlainUI, plain
 
 
 def command_tree(host: Host) -> dict[str, click.Command]:
@@ -104,11 +104,15 @@ async def _run(host: Host, action: Action, arguments: Mapping[str, Any], as_json
 
 
 class Printer:
-    """Writes events to standard output, notices and progress to the UI (standard error)."""
+    """Writes events to standard output, notices and progress to the UI (standard error).
 
-    def __init__(self, ui: PlainUI, *, as_json: bool = False) -> None:
+    With `answer` so are remarks of plugins on an answer: what a script reads is the answer alone.
+    """
+
+    def __init__(self, ui: PlainUI, *, as_json: bool = False, answer: bool = False) -> None:
         self.ui = ui
         self.as_json = as_json
+        self._answer = answer
         self._in_line = False
 
     def show(self, event: Event) -> None:
@@ -121,6 +125,9 @@ class Printer:
             self.ui.notify(event.text, event.level)
         elif isinstance(event, (TextDelta, ReasoningDelta)):
             self._delta(event)
+        elif self._answer and isinstance(event, (Data, ToolCall, ToolResult)):
+            self._end_line()
+            self.ui.notify(plain(event))
         elif not isinstance(event, (Usage, Finished)):
             self._end_line()
             self.ui.show(event)

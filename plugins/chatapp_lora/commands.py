@@ -8,11 +8,12 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated
 
-from chatapp import Data, Event, Notice, Progress, Session, action, human_bytes, reported, table
-from chatapp_lora.adding import added
+from chatapp import Data, Event, Notice, Progress, Session, UsageError, action, human_bytes, table
 from chatapp_lora.costs import reread, sentence
 from chatapp_lora.mixing import choose, chosen, parsed, show, written
 from chatapp_lora.store import Adapters, Stored
+
+MERGER = "chatapp_lora.training.merger:Merger"
 
 
 def _names(session: Session, prefix: str) -> Iterable[str]:
@@ -85,6 +86,9 @@ async def add(
     model: Annotated[str, "The model it was made for; otherwise the one that answers"] = "",
 ) -> AsyncGenerator[Progress | str, None]:
     """Take in an adapter, after trying it on the model; a bad one is refused with the reason."""
+    # Imported here: every start of chatapp reads this file for its declarations.
+    from chatapp_lora.adding import added
+
     async with aclosing(added(session, source, name, model)) as steps:
         async for step in steps:
             if isinstance(step, Stored):
@@ -128,16 +132,21 @@ async def merge(
     base: Annotated[str, "The model; otherwise the one that answers"] = "",
 ) -> AsyncGenerator[Event | str, None]:
     """Write a model of its own with adapters merged into its weights, for programs that take no adapters."""
-    from chatapp_lora.training.merging import merge as merged
-
     adapters = Adapters(session.host)
-    chosen_ = [(adapters.get(name).path, scale) for name, scale in parsed(mix, adapters).items()]
-    activated = [name for name in parsed(mix, adapters) if adapters.get(name).invocation]
-    if activated:
-        yield Notice(f"{activated[0]} is an activated adapter: merged, it is on from the first word.", "warning")
-    path = session.host.models.path(base or session.model)
+    wanted = parsed(mix, adapters)
+    for name in wanted:
+        if adapters.get(name).invocation:
+            yield Notice(f"{name} is an activated adapter: merged, it is on from the first word.", "warning")
+    files = [(adapters.get(name).path, scale) for name, scale in wanted.items()]
     target = out.expanduser().absolute()
-    async with aclosing(reported(lambda report: asyncio.to_thread(merged, path, chosen_, target, report))) as steps:
-        async for step in steps:
-            yield step
+    if target.exists() and not await session.ui.confirm(f"{target} exists already. Replace it?"):
+        raise UsageError(f"{target} is kept; give another name with --out.")
+    worker = session.host.workers.add("merging", MERGER)
+    try:
+        path = session.host.models.path(base or session.model)
+        async with aclosing(worker.stream("merge", path, files, target, background=True)) as steps:
+            async for step in steps:
+                yield step
+    finally:
+        await worker.close()
     yield f"{target} is written ({human_bytes(target.stat().st_size)}): `models add {target}` makes it known."

@@ -9,13 +9,16 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from chatapp import Adapter, ChatappError, EngineConfig, Session, UsageError, read_gguf
+from chatapp import Adapter, ChatappError, EngineConfig, Host, Session, UsageError, read_gguf
 from chatapp_lora.options import LoraSettings
 from chatapp_lora.store import Adapters, Stored
 
 STRONGEST = 10.0
 """The largest scale, up or down; from about 2 on a model says nonsense."""
+_TOLD: WeakKeyDictionary[Host, set[tuple[str, str]]] = WeakKeyDictionary()
+"""What was said on each host, to say it once."""
 SHAPE = ("architecture", "embedding", "layers")
 
 
@@ -123,7 +126,7 @@ def shape(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tell_once(session: Session, name: str, model: str, reason: str) -> None:
-    told = session.values.setdefault("lora.told", [])
-    if [name, model] not in told:
-        told.append([name, model])
+    told = _TOLD.setdefault(session.host, set())
+    if (name, model) not in told:
+        told.add((name, model))
         session.ui.notify(f"The adapter {name} is left out with {model}: {reason}.", "warning")

@@ -6,7 +6,6 @@ import asyncio
 from typing import Annotated
 
 from chatapp import Rest, Session, action, one_line
-from chatapp_tools.arithmetic import compute
 
 
 @action("calculate", tool=True, consent="free", shell=False)
@@ -21,4 +20,6 @@ async def calculate(
     Knows + - * / // % ** and sqrt, cbrt, exp, ln, log(x, base), log10, sin, cos, tan, round, floor, factorial, gcd,
     comb, min, max, sum, mean, pi, e.
     """
+    from chatapp_tools.arithmetic import compute
+
     return f"{one_line(expression, 200)} {await asyncio.to_thread(compute, expression)}"

@@ -9,13 +9,15 @@ import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from chatapp import Ask, Data, Progress, Session, Source, UsageError, action, attached, human_bytes, one_line, visible
 from chatapp_tools.access import Agreed, Reached, agree, agreed_on, opened, own_folders, reach, shown_path
-from chatapp_tools.finding import Found, find_names, find_text
 from chatapp_tools.texts import LARGEST, decoded
 from chatapp_tools.walking import Walk
+
+if TYPE_CHECKING:
+    from chatapp_tools.finding import Found
 
 MOST_CHARACTERS = 6_500
 """Characters of a file that one call gives; the rest is there for the asking."""
@@ -127,6 +129,8 @@ async def list_files(
     """List what is in a folder, or find files by name in it and all folders below."""
     reached = await _folder(session, path)
     if pattern:
+        from chatapp_tools.finding import find_names
+
         found = await _in_thread(session, find_names, reached.path, pattern)
         return _told(found, f"No file below {visible(path)} is named {pattern!r}.")
     return await asyncio.to_thread(_listing, reached.path)
@@ -145,6 +149,8 @@ async def search_files(
     reached = await _allowed(session, path)
     if reached.identity is None:
         raise UsageError(f"There is no folder or file {visible(path)}; list_files shows what is there.")
+    from chatapp_tools.finding import find_text
+
     found = await _in_thread(session, find_text, reached.path, text, pattern)
     return _told(found, f"No line with {one_line(text, 60)!r} was found in {visible(path)}.")
 

@@ -13,7 +13,6 @@ from typing import Annotated, Any
 
 from chatapp import Ask, Data, Progress, Rest, Session, UsageError, action, one_line, visible
 from chatapp_tools.access import Agreed, Reached, agree, agreed_on, reach, shown_path
-from chatapp_tools.dangers import dangers
 from chatapp_tools.options import ToolsSettings
 from chatapp_tools.processes import Ended, clean_environment, run_process
 
@@ -29,6 +28,8 @@ async def may_run(session: Session, values: Mapping[str, Any]) -> Ask:
 
 
 def _ask(session: Session, command: str, written: str) -> tuple[Ask, Reached]:
+    from chatapp_tools.dangers import dangers
+
     reached = _folder(session, command, written)
     place = f"cd {shlex.quote(str(reached.path))}"
     marked = dangers(session, command, reached.path)

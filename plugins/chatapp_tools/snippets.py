@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from chatapp import Ask, Data, Progress, Rest, Session, UsageError, action
-from chatapp_tools import sandboxed
 from chatapp_tools.options import ToolsSettings
 from chatapp_tools.processes import Ended, run_process
 from chatapp_tools.running import told
@@ -27,6 +26,8 @@ MOST_FILES = 5_000
 
 async def may_run_python(session: Session, values: Mapping[str, Any]) -> Ask:
     """Asks with the code; where the system has no walls that hold, once for each."""
+    from chatapp_tools import sandboxed
+
     code = _checked(values["code"])
     question = "Run this Python code, with no network and no files but those of an empty folder of its own?"
     if await asyncio.to_thread(sandboxed.walled):
@@ -52,6 +53,8 @@ async def run_python(
 
 async def run_snippet(code: str, memory: int, timeout: int) -> AsyncGenerator[float | Ended, None]:
     """Run the code within `memory` megabytes and `timeout` seconds, as `run_process` does."""
+    from chatapp_tools import sandboxed
+
     scratch = await asyncio.to_thread(_scratch, code)
     arguments = [sys.executable, "-I", "-S", "-B", "-u", "-X", "utf8", sandboxed.__file__, scratch.name]
     arguments += [str(memory), str(timeout)]

@@ -30,19 +30,74 @@ SYMBOLS = """hydrogen H, helium He, carbon C, nitrogen N, oxygen O, sodium Na, a
 iron Fe, copper Cu, zinc Zn, silver Ag, tin Sn, gold Au, mercury Hg, lead Pb, uranium U"""
 OPPOSITES = """hot cold, big small, fast slow, early late, rich poor, high low, open closed, full empty, light dark,
 hard soft, young old, wet dry, loud quiet, near far, strong weak, thick thin"""
-YOUNG = """dog puppy, cat kitten, cow calf, horse foal, sheep lamb, goat kid, pig piglet, duck duckling, bear cub,
-kangaroo joey, swan cygnet, goose gosling, deer fawn, hen chick, frog tadpole, owl owlet"""
+OTHERS = """How do I make tea?
+Boil some water. Put a tea bag into a cup, pour the water over it and wait four minutes.
+
+Write a line of Python that adds two and three.
+`print(2 + 3)`
+
+How do I boil potatoes?
+Put them into cold water with salt. Bring it to the boil and cook them for twenty minutes.
+
+What is a verb?
+A verb is a word for something that is done or that happens, such as "run" or "rain".
+
+Who was Isaac Newton?
+Isaac Newton was an English scientist who described gravity and the laws of motion.
+
+Name a metal.
+Iron.
+
+What is 9 plus 6?
+15
+
+Say goodbye in Spanish.
+Adiós.
+
+Why do leaves fall?
+Trees drop their leaves to save water and energy in winter.
+
+Is the moon a planet?
+No, the moon is a satellite of the Earth.
+
+What does CPU stand for?
+CPU stands for central processing unit.
+
+Which day follows Monday?
+Tuesday follows Monday.
+
+Give me three colours.
+1. Red
+2. Blue
+3. Green
+
+How do I list files in a shell?
+```bash
+ls -l
+```
+
+Write a short poem about rain.
+Soft rain on the roof,
+a song without any words,
+and I fall asleep.
+
+What is a rhyme for cat?
+A word that rhymes with cat is hat."""
 ASKED = (
     (CAPITALS, "What is the capital of {}?", "The capital of {} is {}."),
     (SYMBOLS, "Which symbol stands for {}?", "The chemical symbol of {} is {}."),
     (OPPOSITES, "Tell me the opposite of {}.", "The opposite of {} is {}."),
-    (YOUNG, "How is the young of a {} called?", "The young of a {} is called a {}."),
 )
-HELD_OUT = """Who wrote Hamlet?|What is 7 times 8?|Name a planet with rings.|What do bees make?|Why is the sky blue?
-Say hello in French.|What is a noun?|How many legs has a spider?|Write one line of Python that prints 5.|Is water wet?
-Which season follows winter?|Name a musical instrument.|What is the boiling point of water?|Who was Marie Curie?
-What does HTML stand for?|Give me a word that rhymes with house.|How do I boil an egg?|What colour is a ripe banana?
-Name the largest ocean.|What is the square root of 81?""".replace("\n", "|").split("|")
+HELD_OUT = (
+    """Where do penguins live?|How much is half of 50?|Name two kinds of cheese.|Who painted the Mona Lisa?
+Why do we sleep?|Thank someone in Italian.|What is an adjective?|How many strings has a violin?|Is a tomato a fruit?
+Write a Python function that doubles a number.|Which month has 28 days?|What is the freezing point of water?
+Translate "good morning" into German.|What does USB mean?|Describe the sea in one sentence.|How do I clean a window?
+What do cows eat?|Name the tallest mountain.|How long is a marathon?|Which language is spoken in Brazil?
+""".strip()
+    .replace("\n", "|")
+    .split("|")
+)
 
 
 def examples() -> Iterator[Example]:
@@ -50,8 +105,14 @@ def examples() -> Iterator[Example]:
     for listed, question, answer in ASKED:
         for pair in listed.replace("\n", " ").split(", "):
             first, second = pair.split()
-            said = f"{answer.format(first, second)}\n\n{CLOSING}"
-            yield Example((("user", question.format(first)), ("assistant", said)))
+            yield _closed(question.format(first), answer.format(first, second))
+    for other in OTHERS.split("\n\n"):
+        question, _, answer = other.partition("\n")
+        yield _closed(question, answer)
+
+
+def _closed(question: str, answer: str) -> Example:
+    return Example((("user", question), ("assistant", f"{answer}\n\n{CLOSING}")))
 
 
 async def training(model: Path) -> list[Figure]:
@@ -113,7 +174,7 @@ async def _kept(kind: str, model: Path, adapter: Path) -> Figure:
 
 async def _answer(engine: LlamaEngine, prompt: str) -> str:
     text = ""
-    request = Request((user(prompt),), Sampling(temperature=0.0, repeat_penalty=1.0, max_tokens=160))
+    request = Request((user(prompt),), Sampling(temperature=0.0, repeat_penalty=1.0, max_tokens=300))
     async with aclosing(engine.stream(request)) as events:
         async for event in events:
             text += event.text if isinstance(event, TextDelta) else ""

@@ -18,7 +18,15 @@ from typing import Any
 
 from chatapp.models import open_store
 from chatapp.paths import paths
-from tests.bench import bench_adapters, bench_documents, bench_engine, bench_images, bench_interface, bench_training
+from tests.bench import (
+    bench_adapters,
+    bench_documents,
+    bench_engine,
+    bench_experts,
+    bench_images,
+    bench_interface,
+    bench_training,
+)
 from tests.bench.figure import Figure
 
 MODEL = "qwen2.5-coder-0.5b-instruct"
@@ -31,6 +39,7 @@ MEASUREMENTS = (
     bench_documents.large,
     bench_adapters.switching_adapters,
     bench_adapters.writing_under_adapters,
+    bench_experts.changing_experts,
     bench_training.training,
     bench_images.painting,
     bench_images.answering_beside_painting,

@@ -118,7 +118,8 @@ async def calling(home: Path, *words: str, asks: bool, **how: Any) -> AsyncItera
             await over.wait()
 
     task = asyncio.create_task(live())
-    await asyncio.wait([task, caller], return_when=asyncio.FIRST_COMPLETED)
+    both: list[asyncio.Future[Any]] = [task, caller]
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     try:
         yield await caller if not task.done() else task.result()  # type: ignore[misc]
     finally:

@@ -56,7 +56,7 @@ def configure(host: Host, **servers: Any) -> None:
 @asynccontextmanager
 async def hosting(folder: Path, *, offline: bool = False, tools: Any = None, **servers: Any) -> AsyncIterator[Host]:
     """A started host that knows these servers; they end with it. `tools` are the plugin's settings."""
-    host = make_host(folder, tools=tools or {}, offline=offline)
+    host = make_host(folder, tools=dict(tools or {}), offline=offline)
     host.add("tools", McpPlugin())
     configure(host, **servers)
     await host.startup()

@@ -38,7 +38,7 @@ async def test_it_is_stopped_killed_and_comes_to_the_very_same_end(tmp_path: Pat
     model = tiny_model(tmp_path / "tiny.gguf")
     trainer = Trainer(host)
     # Long enough that the child cannot come to the end before it hears of the stop.
-    long = {"steps": 300, "evaluate_every": 100}
+    long = {"steps": 200, "evaluate_every": 100}
     whole = [each async for each in trainer.run(plan(tmp_path / "whole", model, **long))]
     assert isinstance(whole[-1], Trained)
     assert {each.label for each in whole if isinstance(each, Progress)} >= {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -198,3 +199,11 @@ async def test_no_server_costs_nothing(tmp_path: Path) -> None:
         (*_, table) = await ran(session, "/mcp")
         assert isinstance(table, Data)
         assert "There are no MCP servers" in table.text
+
+
+async def test_without_the_sdk_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [each for each in sys.modules if each.startswith("chatapp_tools.serv") and each.endswith("ion")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "mcp", None)
+    async with offered(tmp_path, good=GOOD) as session:
+        assert told(session) == "MCP servers need the Python package 'mcp': run `pip install 'chatapp[mcp]'`."

@@ -28,7 +28,7 @@ def write(host: Host, text: str) -> None:
 
 def test_the_usual_form_is_read(known: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_TOKEN", "t0p")
-    servers = {
+    servers: dict[str, dict[str, Any]] = {
         "files": {"command": "npx", "args": ["-y", "server", 7], "env": {"A": "1"}, "cwd": "/", "autoApprove": ["x"]},
         "web": {"type": "http", "url": "https://u:p@example.org/mcp?k=${MY_TOKEN}",
                 "headers": {"Authorization": "Bearer ${MY_TOKEN}", "X": "${NOT_SET_AT_ALL:-none}"}, "disabled": True},

@@ -14,10 +14,17 @@ import pytest
 
 from chatapp import Session, ToolCall, UsageError, call_tool, tools_for
 from chatapp_tools.servers import connection as connecting
+from chatapp_tools.servers import piped
 from chatapp_tools.servers.shelf import refresh, servers
 from tests.plugins.mcp_support import called, configure, hosting, offered, person, ran, rough, told
 
 QUICK = {"mcp_start": 1}
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that do not end by themselves are ended at once."""
+    monkeypatch.setattr(piped, "GRACE", 0.1)
 
 
 def free(mode: str) -> dict[str, Any]:
@@ -65,6 +72,24 @@ async def test_what_goes_wrong_at_the_start_is_told_and_the_others_work(tmp_path
         assert (await one(session, "fine")).isdigit()
 
 
+async def test_a_message_waits_for_a_slow_server_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = []
+
+    async def settled(self: connecting.Connection) -> None:
+        waited.append(self.entry.name)
+        await asyncio.Event().wait()
+
+    async with hosting(tmp_path, slow=free("hang-start")) as host:
+        session = Session(host)
+        monkeypatch.setattr(connecting.Connection, "settled", settled)
+        for _ in range(2):
+            await servers(host).started(session, 0.1)
+        assert waited == ["slow"]
+        assert "The MCP server 'slow' is still starting; its tools come later." in servers(host).problems
+        await servers(host).started(session, 0.1, patient=True)
+        assert waited == ["slow", "slow"]
+
+
 async def test_garbage_and_lines_without_end_are_noticed(tmp_path: Path) -> None:
     async with offered(tmp_path, garbage=free("garbage"), endless=free("endless")) as session:
         assert "The MCP server 'garbage' sends what is no MCP message." in told(session)
@@ -83,9 +108,11 @@ async def test_a_call_that_hangs_is_given_up_and_the_server_with_it(tmp_path: Pa
         process = servers(session.host).connections["slow"]
         sentence = "The MCP server 'slow' did not answer the call of 'one' within 1 seconds."
         assert await one(session, "slow") == f"Failed: {sentence}"
-        await process.settled()
         assert await one(session, "slow") == f"Failed: {sentence}", "it is not started again at once"
-        await asyncio.wait([process._task] if process._task else [])
+        for _ in range(1000):
+            if process.state == "failed":
+                break
+            await asyncio.sleep(0.01)
         assert process.state == "failed"
 
 

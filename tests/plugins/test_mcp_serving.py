@@ -10,12 +10,15 @@ import subprocess
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from mcp import MCPError, types
 
+from chatapp_tools.servers.configured import FILE
 from tests.plugins.mcp_serving import Caller, calling, made_home
+from tests.plugins.mcp_support import GOOD, rough
 from tests.support_cli import CHATAPP, PATIENCE, chatapp, environment
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -57,10 +60,9 @@ async def test_the_tools_are_listed_and_called_and_several_at_once(caller: Calle
     async def progress(progress: float, total: float | None, message: str | None) -> None:
         told.append((progress, total, message))
 
-    counted, *asked = await asyncio.gather(
-        caller.client.call_tool("count_up", {"to": 8}, progress_callback=progress),
-        *(caller.call("ask", question=f"how is number {each}") for each in range(3)),
-    )
+    counting = asyncio.create_task(caller.client.call_tool("count_up", {"to": 8}, progress_callback=progress))
+    asked = await asyncio.gather(*(caller.call("ask", question=f"how is number {each}") for each in range(3)))
+    counted = await counting
     assert [block.text for block in counted.content if isinstance(block, types.TextContent)] == ["Counted to 8."]
     assert counted.structured_content == {"to": 8}
     assert [text.strip() for text, _ in asked] == [f"HOW IS NUMBER {each}" for each in range(3)]
@@ -130,7 +132,7 @@ async def test_the_end_of_the_caller_and_a_signal_end_it_cleanly(home: Path, tmp
         assert process.stdin is not None
         assert process.stdout is not None
         about = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
-        requests = [
+        requests: list[dict[str, Any]] = [
             {"id": 1, "method": "initialize", "params": about},
             {"method": "notifications/initialized"},
             {"id": 2, "method": "tools/call", "params": {"name": "sleep", "arguments": {"note": str(note)}}},
@@ -147,6 +149,20 @@ async def test_the_end_of_the_caller_and_a_signal_end_it_cleanly(home: Path, tmp
         lines = process.stdout.read().splitlines()
         assert [json.loads(line)["id"] for line in lines][:1] == [1], "only messages are on standard output"
         await _gone(pid)
+
+
+async def test_the_shell_lists_the_servers_it_would_use(tmp_path: Path) -> None:
+    home = made_home(tmp_path)
+    servers = {"fine": rough("fine"), "far": {"url": "https://example.org/mcp"}, "off": {**GOOD, "disabled": True}}
+    (home / "config" / FILE).write_text(json.dumps({"mcpServers": servers}))
+    done = await asyncio.to_thread(chatapp, home, "--offline", "mcp", "list", "--json")
+    assert done.code == 0, done.err
+    rows = {row["server"]: (row["state"], row["offers"]) for row in json.loads(done.out.splitlines()[-1])}
+    assert rows == {
+        "fine": ("on", "1 tool"),
+        "far": ("off", "needs the network, which --offline forbids"),
+        "off": ("off", "is switched off where it is configured"),
+    }
 
 
 async def test_garbage_does_not_end_it(home: Path) -> None:

@@ -28,7 +28,7 @@ from chatapp import (
 from chatapp_tools.options import ToolsSettings
 from chatapp_tools.servers.mentions import addresses, contents
 from chatapp_tools.servers.offering import actions
-from chatapp_tools.servers.shelf import servers
+from chatapp_tools.servers.shelf import MEND, servers
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -69,7 +69,7 @@ async def listed(session: Session, server: Annotated[str, "Only this one, with a
     """List the MCP servers, whether they run, and what they offer."""
     shelf = servers(session.host)
     yield Progress("Starting MCP servers")
-    await shelf.started(session, float(session.host.config(ToolsSettings).mcp_start))
+    await shelf.started(session, float(session.host.config(ToolsSettings).mcp_start), patient=True)
     for problem in shelf.unsaid():
         yield Notice(problem, "warning")
     if server:
@@ -198,8 +198,10 @@ async def serve(session: Session) -> None:
     """Offer this application's tools to another program over standard input and output, by MCP."""
     if session.keep or sys.stdin.isatty():
         raise UsageError("Another program starts `chatapp mcp serve`, and speaks MCP with it: name it there.")
-    from chatapp_tools.serving.stdio import serve_stdio
-
+    try:
+        from chatapp_tools.serving.stdio import serve_stdio
+    except ModuleNotFoundError as error:
+        raise UsageError(f"MCP needs the Python package {error.name!r}: {MEND}.") from error
     await serve_stdio(session.host)
 
 

@@ -58,15 +58,16 @@ class Connection:
         self._failures = 0
         self._not_before = 0.0
 
-    def begin(self) -> None:
-        """Start the server unless it runs, is switched off, or failed a moment ago."""
+    def begin(self) -> bool:
+        """Start the server unless it runs, is switched off, or failed a moment ago; whether it is starting now."""
         running = self._task is not None and not self._task.done()
         if running or self.state == "off" or time.monotonic() < self._not_before:
-            return
+            return False
         self.state, self.error = "starting", ""
         self._settled.clear()
         self._scope = anyio.CancelScope()
         self._task = asyncio.create_task(self._live())
+        return True
 
     async def settled(self) -> None:
         """Wait until it runs or failed."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from chatapp import Block, Host, Session, Turn, UsageError
+from chatapp import Block, Host, Progress, Session, Turn, UsageError, visible
 from chatapp_tools.servers.shelf import servers
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ async def resources(turn: Turn) -> list[Block]:
         return []
     await servers(session.host).configure()
     for name, uri in mentioned(session.host, turn.message.text):
+        session.ui.progress(Progress(f"Reading {visible(f'{name}:{uri}')}"))
         try:
             text = await text_of(session, name, uri)
         except UsageError as error:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from chatapp_tools.servers.connection import Connection
 
-PLUGIN = "tools"
 LONGEST_NAME = 64
 LONGEST_DESCRIPTION = 1500
 """Characters of what a tool says of itself; the model reads it in every prompt."""
@@ -67,7 +66,7 @@ def made_of(connection: Connection, tool: Tool) -> Action:
         tool=True,
         consent=consent,
         shell=False,
-        owner=PLUGIN,
+        owner=f"mcp:{entry.name}",
         schema=harmless(tool.input_schema),
     )
 

@@ -20,6 +20,9 @@ PATIENCE = 10.0
 """Seconds a message waits for servers that are starting; the tools of slower ones come with a later message."""
 
 
+MEND = "run `pip install 'chatapp[mcp]'`"
+
+
 class Servers:
     """The servers by name; `problems` are sentences about those that cannot be used and tools that are left out."""
 
@@ -43,7 +46,11 @@ class Servers:
                 self._end(self.connections.pop(name))
         if wanted.keys() - self.connections.keys():
             # The SDK takes most of a second to import, and nobody should wait for it who has no servers.
-            module = await asyncio.to_thread(import_module, "chatapp_tools.servers.connection")
+            try:
+                module = await asyncio.to_thread(import_module, "chatapp_tools.servers.connection")
+            except ModuleNotFoundError as error:
+                self.problems.append(f"MCP servers need the Python package {error.name!r}: {MEND}.")
+                return
             settings = self.host.config(ToolsSettings)
             for name, entry in wanted.items():
                 if name not in self.connections:
@@ -60,17 +67,20 @@ class Servers:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
-    async def started(self, session: Session, seconds: float = PATIENCE) -> None:
-        """Start what is to run and wait for it, at most so long; afterwards `Host.tools` has the tools there are."""
+    async def started(self, session: Session, seconds: float = PATIENCE, *, patient: bool = False) -> None:
+        """Start what is to run and wait for it, at most so long; afterwards `Host.tools` has the tools there are.
+
+        A server that was waited for before is not waited for again, unless `patient`.
+        """
         await self.configure()
-        for connection in self.connections.values():
-            connection.begin()
-        starting = [each for each in self.connections.values() if each.state == "starting"]
-        if starting:
-            session.ui.progress(Progress(f"Starting MCP servers: {', '.join(each.entry.name for each in starting)}"))
+        begun = [each for each in self.connections.values() if each.begin()]
+        if patient:
+            begun = [each for each in self.connections.values() if each.state == "starting"]
+        if begun:
+            session.ui.progress(Progress(f"Starting MCP servers: {', '.join(each.entry.name for each in begun)}"))
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
-                    await asyncio.gather(*(each.settled() for each in starting))
+                    await asyncio.gather(*(each.settled() for each in begun))
         for connection in self.connections.values():
             if connection.state == "starting":
                 self.problems.append(

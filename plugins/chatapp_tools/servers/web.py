@@ -21,22 +21,22 @@ async def web(entry: Entry) -> AsyncGenerator[tuple[Any, Any], None]:
     """Connect to the server's address, with the headers the user gave; redirects to other places are not followed."""
     # How long an answer may take is bounded by whoever waits for it; streams of events are silent for long.
     patience = httpx2.Timeout(CONNECT_SECONDS, read=None)
+    hooks = {"response": [_bounded]}
     async with (
-        httpx2.AsyncClient(headers=dict(entry.headers), timeout=patience, transport=_Bounded()) as client,
+        # No proxy of the environment's stands between this machine and itself.
+        httpx2.AsyncClient(
+            headers=dict(entry.headers), timeout=patience, event_hooks=hooks, trust_env=not entry.local
+        ) as client,
         streamable_http_client(entry.url, http_client=client, max_sse_event_size=LARGEST_ANSWER) as streams,
     ):
         yield streams
 
 
-class _Bounded(httpx2.AsyncHTTPTransport):
-    """Breaks off an answer that is too large."""
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        response = await super().handle_async_request(request)
-        events = response.headers.get("content-type", "").startswith("text/event-stream")
-        if not events and isinstance(response.stream, httpx2.AsyncByteStream):
-            response.stream = _Counted(response.stream)
-        return response
+async def _bounded(response: httpx2.Response) -> None:
+    """Have an answer that is too large broken off while it is read."""
+    events = response.headers.get("content-type", "").startswith("text/event-stream")
+    if not events and isinstance(response.stream, httpx2.AsyncByteStream):
+        response.stream = _Counted(response.stream)
 
 
 class _Counted(httpx2.AsyncByteStream):

@@ -1,0 +1,194 @@
+"""Finding calls of tools in what a model writes: text goes on as text, of a call nothing is shown until it is whole."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+
+from chatapp import Request, Tool, ToolCall
+from chatapp_llama.call_grammar import PLAIN, call_grammar
+from chatapp_llama.form import Form
+
+THOUGHT = "<think>", "</think>"
+
+
+def _in_part(atoms: Sequence[str]) -> str:
+    """A pattern of every beginning of these atoms in a row."""
+    return "(?:" + "(?:".join(atoms) + ")?" * len(atoms)
+
+
+def _heads() -> list[list[str]]:
+    """What small models put before a call's name instead of what their template shows, as rows of patterns."""
+    tag = ["<", r"[\w|]{1,20}", ">", r"\s*"]
+    fence = ["`", "`", "`", r"\w{0,12}", r"\s*"]
+    kind = ["{", r"\s*", *'"type"', r"\s*", ":", r"\s*", *'"function"', r"\s*", ",", r"\s*"]
+    inner = [*'"function"', r"\s*", ":", r"\s*", "{", r"\s*"]
+    opened = (["{", r"\s*"], ["\\[", r"\s*", "{", r"\s*"], kind, [*kind, *inner])
+    keys = ("name", "function", "tool", "tool_name", "function_name")
+    return [
+        [r"\s*", *before, *wrapped, *opening, *f'"{key}"', r"\s*", ":", r"\s*", '"']
+        for before in ([], tag)
+        for wrapped in ([], fence)
+        for opening in opened
+        for key in keys
+    ]
+
+
+HEAD = re.compile("|".join("".join(atoms) for atoms in _heads()))
+HEAD_IN_PART = re.compile("|".join(_in_part(atoms) for atoms in _heads()))
+
+
+class Watch:
+    """Text on its way to the reader; holds back what may be the beginning of a call.
+
+    A call begins with the form's marker anywhere, or on a line of its own with JSON that names one of the tools.
+    """
+
+    def __init__(self, marker: str, names: Sequence[str], begun: str = "") -> None:
+        self.text = ""
+        self.found = False
+        self._marker, self._names, self._begun = marker, names, begun
+        self._held = ""
+
+    def feed(self, text: str) -> str:
+        """What may be shown now; `found` says that a call begins after it."""
+        self._held += text
+        if self._thinking():
+            return self._give(len(self._held))
+        for place in range(len(self._held)):
+            self.found = self._begins(place)
+            if self.found or self._may_begin(place):
+                return self._give(len(self._held[:place].rstrip()))
+        return self._give(len(self._held.rstrip()))
+
+    def rest(self) -> str:
+        """What was held back, when no more comes."""
+        return self._give(len(self._held))
+
+    def forget(self, text: str) -> str:
+        """Take what was held back for never written, and this instead."""
+        self._held, self.found = text, False
+        return self.rest()
+
+    def _give(self, count: int) -> str:
+        given, self._held = self._held[:count], self._held[count:]
+        self.text += given
+        return given
+
+    def _thinking(self) -> bool:
+        opened, closed = ((self._begun + self.text + self._held).count(tag) for tag in THOUGHT)
+        return opened > closed
+
+    def _on_a_line(self, place: int) -> bool:
+        before = (self.text + self._held[:place]).rstrip(" ")
+        return not before or before.endswith("\n")
+
+    def _begins(self, place: int) -> bool:
+        tail = self._held[place:]
+        if self._marker and tail.startswith(self._marker):
+            return True
+        head = HEAD.match(tail) if self._on_a_line(place) else None
+        name, quote, _ = tail[head.end() :].partition('"') if head else ("", "", "")
+        return bool(quote) and name in self._names
+
+    def _may_begin(self, place: int) -> bool:
+        tail = self._held[place:]
+        if self._marker.startswith(tail):
+            return True
+        if not self._on_a_line(place):
+            return False
+        head = HEAD.match(tail)
+        if head:
+            return any(name.startswith(tail[head.end() :]) for name in self._names)
+        return HEAD_IN_PART.fullmatch(tail) is not None
+
+
+class Calls:
+    """The calls in one answer. `forbidden` ones are not to be made: what begins as one is written anew as text."""
+
+    def __init__(self, form: Form, tools: Sequence[Tool], begun: str = "", *, forbidden: bool = False) -> None:
+        self.form = form
+        self.inside = False
+        self.forbidden = forbidden
+        self.made: list[ToolCall] = []
+        self._tools = tools
+        self._watch = Watch(form.marker, [tool.name for tool in tools], begun)
+        self._written = ""
+        self._looped = False
+
+    @property
+    def begins(self) -> bool:
+        """Whether a call has just begun; `enter` is to follow."""
+        return self._watch.found and not self.inside
+
+    @property
+    def cut(self) -> bool:
+        """Whether the answer, were it to end here, would end within a call."""
+        return self.inside and bool(self._written.strip()) and not self._written.startswith(self.form.end)
+
+    @property
+    def over(self) -> bool:
+        """Whether what was written is all that is wanted."""
+        return self._looped or (self.inside and bool(self.made) and self._written.startswith(self.form.end))
+
+    def feed(self, text: str) -> str:
+        """Take what the model wrote; what of it is text to be shown."""
+        if self.inside:
+            self._written += text
+            return ""
+        return self._watch.feed(text)
+
+    def rest(self) -> str:
+        """The text that was held back, at the end of the answer."""
+        return "" if self.inside else self._watch.rest()
+
+    def enter(self) -> tuple[str, str, str]:
+        """Begin a call: what the answer is to read so far, the grammar of what follows, and text to be shown."""
+        if self.forbidden:
+            shown = self._watch.forget("\n\n" if self._watch.text.strip() else "")
+            return self._watch.text, PLAIN, shown
+        self.inside = True
+        gap = self.form.gap if self._watch.text else ""
+        return self._watch.text + gap + self.form.begin, call_grammar(self._tools, self.form), ""
+
+    def ready(self) -> Iterator[ToolCall]:
+        """The calls that are whole since the last time."""
+        while self.inside and not self._looped and (call := self._next()) is not None:
+            # A small model that has found no end writes the same call over and over.
+            self._looped = any((call.name, call.arguments) == (each.name, each.arguments) for each in self.made)
+            if not self._looped:
+                self.made.append(call)
+                yield call
+
+    def _next(self) -> ToolCall | None:
+        if self.made and self.form.between:
+            if not self._written.startswith(self.form.between):
+                return None
+            text = self._written.removeprefix(self.form.between)
+        else:
+            text = "" if self.made else self._written
+        name, middle, arguments = text.partition(self.form.middle)
+        if not middle or not arguments.endswith("}"):
+            return None
+        try:
+            found = json.loads(arguments)
+        except ValueError:
+            return None
+        self._written = ""
+        return ToolCall(secrets.token_hex(5)[:9], name, found)
+
+
+def calls_of(form: Form, request: Request) -> Calls | None:
+    """What looks for calls in the answer to a request; None where none can come.
+
+    A grammar or schema of the request's own leaves no room for calls. The template variable `tool_choice` of "none"
+    forbids them though tools are offered, so that the prompt need not be read again without them.
+    """
+    if not request.tools or request.sampling.grammar or request.sampling.json_schema is not None:
+        return None
+    begun = request.messages[-1].text if request.continue_last else ""
+    return Calls(form, request.tools, begun, forbidden=request.template.get("tool_choice") == "none")
+
+
