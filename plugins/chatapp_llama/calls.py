@@ -8,10 +8,11 @@ import secrets
 from collections.abc import Iterator, Sequence
 
 from chatapp import Request, Tool, ToolCall
-from chatapp_llama.call_grammar import PLAIN, call_grammar
+from chatapp_llama.call_grammar import MOST_CALLS, PLAIN, call_grammar
 from chatapp_llama.form import Form
 
 THOUGHT = "<think>", "</think>"
+DECODER = json.JSONDecoder()
 
 
 def _in_part(atoms: Sequence[str]) -> str:
@@ -126,12 +127,14 @@ class Calls:
     @property
     def cut(self) -> bool:
         """Whether the answer, were it to end here, would end within a call."""
-        return self.inside and bool(self._written.strip()) and not self._written.startswith(self.form.end)
+        return self.inside and not (self.made and self.form.end.startswith(self._written)) and not self._looped
 
     @property
     def over(self) -> bool:
-        """Whether what was written is all that is wanted."""
-        return self._looped or (self.inside and bool(self.made) and self._written.startswith(self.form.end))
+        """Whether nothing can follow that is wanted."""
+        ended = bool(self.made) and self._written.startswith(self.form.end)
+        more = self.form.between.startswith(self.form.end) and len(self.made) < MOST_CALLS
+        return self._looped or (ended and not more)
 
     def feed(self, text: str) -> str:
         """Take what the model wrote; what of it is text to be shown."""
@@ -170,13 +173,13 @@ class Calls:
         else:
             text = "" if self.made else self._written
         name, middle, arguments = text.partition(self.form.middle)
-        if not middle or not arguments.endswith("}"):
+        if not middle or "}" not in arguments:
             return None
         try:
-            found = json.loads(arguments)
+            found, end = DECODER.raw_decode(arguments)
         except ValueError:
             return None
-        self._written = ""
+        self._written = arguments[end:]
         return ToolCall(secrets.token_hex(5)[:9], name, found)
 
 

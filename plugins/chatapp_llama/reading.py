@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +82,21 @@ class Reading:
             return False
         self.held.add(tokens, self._piece, mix)
         return True
+
+    def rewrite(self, text: bytes, since: int, mix: Mix) -> int:
+        """Make `text` of what is held after the first `since` tokens; how many tokens it is. Zero when stopped."""
+        held = self.held
+        begin = held.ends[since - 1]
+        same = begin + len(os.path.commonprefix([bytes(held.text[begin:]), text]))  # noqa: RUF071 - bytes are meant
+        count = max(bisect_right(held.ends, same), since)
+        new = self.model.tokenize(text[held.ends[count - 1] - begin :], special=True)
+        # Without a new token the last one is read again, as what comes next is drawn from its numbers.
+        wanted = [*held.tokens[:count], *new]
+        kept = self._cut(min(count, len(wanted) - 1))
+        for place in range(kept, len(wanted), self.model.batch):
+            if not self.evaluate(wanted[place : place + self.model.batch], mix):
+                return 0
+        return len(wanted) - since
 
     def settle(self, job: Job) -> None:
         """Read again what the next prompt will want under another mix, until it is done or the job is cancelled."""

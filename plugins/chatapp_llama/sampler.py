@@ -60,12 +60,20 @@ class Sampler:
                 grammar = json_schema_to_gbnf(json.dumps(dict(how.json_schema)))
             except (KeyError, TypeError, ValueError, RecursionError) as error:
                 raise EngineError(f"This JSON schema cannot be made into a grammar: {error}.") from error
-        if not grammar:
-            return None
+        return self._parsed(grammar) if grammar else None
+
+    def _parsed(self, grammar: str) -> Any:
         opened = lib.llama_sampler_init_grammar(self._model.vocab, grammar.encode(), b"root")
         if not opened:
             raise EngineError("This grammar does not parse as GBNF; it needs a rule named root.")
         return opened
+
+    def constrain(self, grammar: str) -> None:
+        """From now on draw only what this grammar (GBNF) allows, in place of an earlier one."""
+        opened = self._parsed(grammar)
+        if self._grammar is not None:
+            lib.llama_sampler_free(self._grammar)
+        self._grammar = opened
 
     def draw(self) -> int:
         """The next token, after the last one evaluated."""
