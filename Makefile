@@ -3,16 +3,18 @@
 #   make lint     check the code         make bench   measure, JSON in bench.json
 #   make docs     write the generated tables again
 #   make icons    train the small model that paints (hours; goes on where it was stopped)
+#   make adapters train and measure the adapters that come along (half an hour; goes on where it was stopped)
 
 PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 SETUP := $(PYTHON) .ci/setup.py --venv "$(VENV)"
 TEST_MODEL := qwen2.5-coder-0.5b-instruct
+ADAPTED_MODEL := qwen2.5-coder-1.5b-instruct
 PAGES := README.md docs/reference.md $(wildcard plugins/*/README.md)
 SOURCES := pyproject.toml constraints.txt .ci/setup.py
 
-.PHONY: chat test test-model lint bench docs icons picture clean
+.PHONY: chat test test-model lint bench docs icons adapters picture clean
 
 chat: $(VENV)/.ready-chat
 	@$(BIN)/chatapp
@@ -48,6 +50,11 @@ docs: $(VENV)/.ready-test
 
 icons: $(VENV)/.ready-icons
 	@nice $(BIN)/python -m chatapp_images.training all $(ARGS)
+
+adapters: $(VENV)/.ready-test
+	@$(BIN)/chatapp models pull $(ADAPTED_MODEL)
+	@nice $(BIN)/python -m chatapp_lora.making.bundle "$$($(BIN)/chatapp models path $(ADAPTED_MODEL))" $(ARGS)
+	@$(BIN)/python -m chatapp_lora.making.measuring "$$($(BIN)/chatapp models path $(ADAPTED_MODEL))" $(ARGS)
 
 picture: $(VENV)/.ready-chat
 	@$(BIN)/chatapp models pull qwen2.5-coder-1.5b-instruct

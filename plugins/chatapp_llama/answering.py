@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from chatapp import Event, Job, Reason, Sampling, TextDelta, Usage
+from chatapp import Event, Job, Notice, Reason, Sampling, TextDelta, Usage
+from chatapp_llama.calls import Calls
 from chatapp_llama.mix import Mix
 from chatapp_llama.reading import Reading
 from chatapp_llama.sampler import Sampler
 from chatapp_llama.template import Prompt
+
+CUT = "The answer ended in the middle of a tool's call, which is left out: allow it more tokens (max_tokens)."
 
 
 @dataclass(slots=True)
@@ -33,32 +36,60 @@ class Clock:
         self.tokens += 1
 
 
-def generate(
-    job: Job, reading: Reading, sampling: Sampling, tokens: Sequence[int], limit: int, mix: Mix, clock: Clock
-) -> Generator[Event, None, Reason]:
-    """Write at most `limit` tokens under `mix` after a prompt of `tokens`; returns why it ended."""
-    sampler = Sampler(reading.model, sampling, tokens)
-    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-    stop = StopText(sampling.stop)
-    try:
-        while clock.tokens < limit:
-            if mix:
-                reading.check()
+@dataclass(slots=True)
+class Writer:
+    """Writes the answer to a prompt of `tokens`, under the mix of adapters that its last token was read under."""
+
+    job: Job
+    reading: Reading
+    sampling: Sampling
+    tokens: Sequence[int]
+    mix: Mix
+    clock: Clock
+    calls: Calls
+
+    def write(self, limit: int) -> Generator[Event, None, Reason]:
+        """Write at most `limit` tokens; returns why it ended."""
+        sampler = Sampler(self.reading.model, self.sampling, self.tokens)
+        try:
+            reason = yield from self._write(sampler, limit)
+        finally:
+            sampler.close()
+        if self.calls.cut:
+            yield Notice(CUT, "warning")
+        return "tool_calls" if self.calls.made and reason != "stopped" else reason
+
+    def _write(self, sampler: Sampler, limit: int) -> Generator[Event, None, Reason]:
+        decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        stop, calls = StopText(self.sampling.stop), self.calls
+        while self.clock.tokens < limit:
+            if self.mix:
+                self.reading.check()
             token = sampler.draw()
-            logprobs = sampler.logprobs(token)
-            clock.tick()
-            if reading.model.is_end(token):
-                yield from _delta(stop.rest(), logprobs)
+            logprobs = () if calls.inside else sampler.logprobs(token)
+            self.clock.tick()
+            if self.reading.model.is_end(token):
+                yield from _delta(stop.feed(calls.rest()) + stop.rest(), logprobs)
                 return "stop"
-            yield from _delta(stop.feed(decode(reading.model.piece(token))), logprobs)
-            if stop.found:
+            yield from _delta(stop.feed(calls.feed(decode(self.reading.model.piece(token)))), logprobs)
+            yield from calls.ready()
+            if stop.found or calls.over:
                 return "stop"
-            if job.cancelled or not reading.evaluate([token], mix):
+            if self.job.cancelled:
                 return "stopped"
-        yield from _delta(stop.rest(), ())
+            if calls.begins:
+                yield from _delta(stop.rest(), ())
+            if not (self._enter(sampler) if calls.begins else self.reading.evaluate([token], self.mix)):
+                return "stopped"
+        yield from _delta(stop.feed(calls.rest()) + stop.rest(), ())
         return "length"
-    finally:
-        sampler.close()
+
+    def _enter(self, sampler: Sampler) -> bool:
+        """Put what the model was trained to begin a call with in place of what it wrote; False when stopped."""
+        text, grammar = self.calls.enter()
+        sampler.constrain(grammar)
+        self.clock.tokens = self.reading.rewrite(text.encode(), len(self.tokens), self.mix)
+        return self.clock.tokens > 0
 
 
 def usage(reading: Reading, prompt: Prompt, tokens: Sequence[int], kept: int, clock: Clock) -> Usage:

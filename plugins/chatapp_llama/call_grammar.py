@@ -24,7 +24,7 @@ MOST_COUNTED = 100
 CHAR = r'([^"\\\x00-\x1F] | "\\" ["\\bfnrt])'
 INTEGER = '"-"? ("0" | [1-9] [0-9]{0,14})'
 NUMBER = f'{INTEGER} ("." [0-9]{{1,15}})? ([eE] [-+]? [0-9]{{1,2}})?'
-PLAIN = r'root ::= [^<{\x5B`] [^\x00]*'
+PLAIN = r"root ::= [^<{\x5B`] [^\x00]*"
 """Text that does not begin as a call does."""
 
 
@@ -185,7 +185,7 @@ def _integers(schema: Mapping[str, Any]) -> str:
 
 
 def _count(value: Any, default: int | None) -> int | None:
-    return value if isinstance(value, int) and 0 <= value else default
+    return value if isinstance(value, int) and value >= 0 else default
 
 
 def _times(least: Any, most: Any) -> str:

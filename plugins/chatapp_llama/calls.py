@@ -55,6 +55,8 @@ class Watch:
 
     def feed(self, text: str) -> str:
         """What may be shown now; `found` says that a call begins after it."""
+        if not self._names:
+            return text
         self._held += text
         if self._thinking():
             return self._give(len(self._held))
@@ -68,10 +70,11 @@ class Watch:
         """What was held back, when no more comes."""
         return self._give(len(self._held))
 
-    def forget(self, text: str) -> str:
-        """Take what was held back for never written, and this instead."""
-        self._held, self.found = text, False
-        return self.rest()
+    def again(self) -> str:
+        """Take what was held back for never written; what the answer is to go on from."""
+        gap = "\n\n" if self.text.strip() else ""
+        self._held, self.found = gap, False
+        return self.text + gap
 
     def _give(self, count: int) -> str:
         given, self._held = self._held[:count], self._held[count:]
@@ -120,6 +123,11 @@ class Calls:
         self._looped = False
 
     @property
+    def room(self) -> int:
+        """Tokens of the context to keep free: the beginning of a call is longer than what it stands in place of."""
+        return len(self.form.begin) if self._tools else 0
+
+    @property
     def begins(self) -> bool:
         """Whether a call has just begun; `enter` is to follow."""
         return self._watch.found and not self.inside
@@ -147,14 +155,13 @@ class Calls:
         """The text that was held back, at the end of the answer."""
         return "" if self.inside else self._watch.rest()
 
-    def enter(self) -> tuple[str, str, str]:
-        """Begin a call: what the answer is to read so far, the grammar of what follows, and text to be shown."""
+    def enter(self) -> tuple[str, str]:
+        """Begin a call, or text where none is allowed: what the answer is to read so far, and a grammar of the rest."""
         if self.forbidden:
-            shown = self._watch.forget("\n\n" if self._watch.text.strip() else "")
-            return self._watch.text, PLAIN, shown
+            return self._watch.again(), PLAIN
         self.inside = True
         gap = self.form.gap if self._watch.text else ""
-        return self._watch.text + gap + self.form.begin, call_grammar(self._tools, self.form), ""
+        return self._watch.text + gap + self.form.begin, call_grammar(self._tools, self.form)
 
     def ready(self) -> Iterator[ToolCall]:
         """The calls that are whole since the last time."""
@@ -183,15 +190,12 @@ class Calls:
         return ToolCall(secrets.token_hex(5)[:9], name, found)
 
 
-def calls_of(form: Form, request: Request) -> Calls | None:
-    """What looks for calls in the answer to a request; None where none can come.
+def calls_of(form: Form, request: Request) -> Calls:
+    """What looks for calls in the answer to a request.
 
     A grammar or schema of the request's own leaves no room for calls. The template variable `tool_choice` of "none"
     forbids them though tools are offered, so that the prompt need not be read again without them.
     """
-    if not request.tools or request.sampling.grammar or request.sampling.json_schema is not None:
-        return None
+    bound = request.sampling.grammar or request.sampling.json_schema is not None
     begun = request.messages[-1].text if request.continue_last else ""
-    return Calls(form, request.tools, begun, forbidden=request.template.get("tool_choice") == "none")
-
-
+    return Calls(form, () if bound else request.tools, begun, forbidden=request.template.get("tool_choice") == "none")

@@ -7,16 +7,16 @@ written in exactly that form is also what the next prompt repeats, so that none 
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from chatapp import Tool
+from chatapp_llama.prefix import common
 from chatapp_llama.schemas import described
 
-Render: TypeAlias = Callable[[list[dict[str, Any]], list[Mapping[str, Any]]], str | None]
+Render: TypeAlias = Callable[[list[dict[str, Any]], list[dict[str, Any]]], str | None]
 """Messages and tools to text; None where the template refuses them."""
 
 
@@ -26,7 +26,8 @@ class Form:
 
     `between` is empty where a model makes one call at a time. `gap` is what stands between an answer's text and its
     first call. `colon` and `comma` are those of the arguments' JSON. `as_text` templates want the arguments as text
-    already. A form that is not `native` is none of the template's: calls and results are laid into messages of text.
+    already. A form that is not `native` is none of the template's: calls and results are laid into messages of text,
+    and the tools too unless it `offers` them.
     """
 
     begin: str
@@ -38,6 +39,7 @@ class Form:
     comma: str = ", "
     as_text: bool = False
     native: bool = True
+    offers: bool = True
 
     @property
     def marker(self) -> str:
@@ -52,6 +54,7 @@ HERMES = Form(
     '}\n</tool_call>\n<tool_call>\n{"name": "',
     "}\n</tool_call>",
     native=False,
+    offers=False,
 )
 """For templates without a place for tools: the form of Hermes and Qwen."""
 
@@ -65,7 +68,7 @@ WRITTEN = re.compile(r'\{"probe_a"(\s*:\s*)1(\s*,\s*)"probe_b"\s*:\s*2\}')
 
 
 def learn(render: Render, controls: re.Pattern[str]) -> Form:
-    """The form that a template writes calls in; HERMES where it knows nothing of tools, or of calls."""
+    """The form that a template writes calls in; that of HERMES where it shows none."""
     plain = render([_user()], [described(TOOL)])
     if plain is None or TOOL.name not in plain:
         return HERMES
@@ -73,7 +76,7 @@ def learn(render: Render, controls: re.Pattern[str]) -> Form:
         form = _probe(render, controls, plain, as_text)
         if form is not None:
             return form
-    return HERMES
+    return replace(HERMES, offers=True)
 
 
 def _probe(render: Render, controls: re.Pattern[str], plain: str, as_text: bool) -> Form | None:
@@ -86,7 +89,7 @@ def _probe(render: Render, controls: re.Pattern[str], plain: str, as_text: bool)
     written = WRITTEN.search(one, max(place, 0))
     if place < 0 or written is None:
         return None
-    header = len(os.path.commonprefix([plain, one[:place]]))
+    header = common(plain, one[:place])
     end = _upto_end(one[written.end() :], _turn_end(render, controls), controls)
     form = Form(
         one[header:place].lstrip(), one[place + len(NAMES[0]) : written.start()], _between(rendered("", 2)), end

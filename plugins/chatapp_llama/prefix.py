@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from chatapp_llama.mix import Mix, Runs
 
@@ -80,7 +81,7 @@ def _safe(
     return end == len(prompt) or is_control(held.tokens[count - 1]) or prompt.startswith(tuple(controls), end)
 
 
-def common(left: Sequence[int], right: Sequence[int]) -> int:
-    """How many leading tokens two prompts share."""
+def common(left: Sequence[Any], right: Sequence[Any]) -> int:
+    """How many leading tokens two prompts share, or characters two texts."""
     limit = min(len(left), len(right))
     return next((place for place in range(limit) if left[place] != right[place]), limit)

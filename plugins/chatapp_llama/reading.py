@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from chatapp import EngineError, Job, Progress
 from chatapp_llama.adapters import Adapters
 from chatapp_llama.mix import Mix, Runs
 from chatapp_llama.native import Model
-from chatapp_llama.prefix import Evaluated, tokens_of
+from chatapp_llama.prefix import Evaluated, common, tokens_of
 
 PROBE = b"The answer to the question is:"
 PROBE_TOKENS = 4
@@ -87,7 +86,7 @@ class Reading:
         """Make `text` of what is held after the first `since` tokens; how many tokens it is. Zero when stopped."""
         held = self.held
         begin = held.ends[since - 1]
-        same = begin + len(os.path.commonprefix([bytes(held.text[begin:]), text]))  # noqa: RUF071 - bytes are meant
+        same = begin + common(held.text[begin:], text)
         count = max(bisect_right(held.ends, same), since)
         new = self.model.tokenize(text[held.ends[count - 1] - begin :], special=True)
         # Without a new token the last one is read again, as what comes next is drawn from its numbers.

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from chatapp import Adapter, AdapterFacts, EngineError, Event, Finished, Job, Notice, Progress, Reason, Request
-from chatapp_llama.answering import Clock, generate, usage
+from chatapp_llama.answering import Clock, Writer, usage
+from chatapp_llama.calls import calls_of
 from chatapp_llama.failures import look
 from chatapp_llama.mix import Laid, plan, starts
 from chatapp_llama.native import Model
@@ -115,8 +116,10 @@ class Service:
             yield from reading.read(job, tokens, mixes, kept)
             reason: Reason = "stopped"
             if not job.cancelled:
-                limit = min(room, request.sampling.max_tokens or room)
-                reason = yield from generate(job, reading, request.sampling, tokens, limit, mixes.last, clock)
+                calls = calls_of(self._template.form, request)
+                limit = min(room - calls.room, request.sampling.max_tokens or room)
+                writer = Writer(job, reading, request.sampling, tokens, mixes.last, clock, calls)
+                reason = yield from writer.write(limit)
             yield usage(reading, prompt, tokens, kept, clock)
             yield Finished(reason)
         finally:

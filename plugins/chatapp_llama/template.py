@@ -5,12 +5,19 @@ Rendered with llama-cpp-python's formatter, in Jinja's immutable sandbox, as a m
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeAlias
 
-from chatapp import EngineError, Message, Request, Tool, ToolCall, ToolResult, chat_text
+from chatapp import EngineError, Message, Request, ToolCall, ToolResult, chat_text
+from chatapp_llama.form import Form, learn
+from chatapp_llama.offering import laid_out
+from chatapp_llama.schemas import described
+
+Messages: TypeAlias = list[dict[str, Any]]
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
@@ -50,30 +57,43 @@ class Template:
         messages = [self._message(message) for message in request.messages]
         # A template may cut what an answer begins with, or close it: what is to be continued is laid after the rest.
         begun = messages.pop() if request.continue_last else {}
+        contents = [str(message.get("content") or "") for message in messages]
+        tools = [self._harmless_in(described(tool)) for tool in request.tools]
+        if not self.form.native and (tools or any(_of_tools(message) for message in messages)):
+            messages = laid_out(messages, () if self.form.offers else tools)
         try:
-            text = self._format(messages, request)
+            text = self._format(messages, tools, request.template)
         except self._failures as error:
             merged = _without_system(messages)
             if merged == messages:
                 raise EngineError(f"The model's chat template refuses this conversation: {error}.") from error
             # Some templates know no system message: its text then opens the first message of the user.
-            messages = merged
-            text = self._again(messages, request)
-        ends = _ends(text, [str(message.get("content") or "") for message in messages])
+            text = self._again(merged, tools, request.template)
+        ends = _ends(text, contents)
         if request.continue_last:
             text = _joined(text, str(begun.get("content") or ""))
             ends.append(len(text))
         return Prompt(text.encode(), tuple(len(text[:end].encode()) for end in ends))
 
-    def _again(self, messages: list[dict[str, Any]], request: Request) -> str:
+    def _again(self, messages: Messages, tools: Messages, variables: Mapping[str, Any]) -> str:
         try:
-            return self._format(messages, request)
+            return self._format(messages, tools, variables)
         except self._failures as error:
             raise EngineError(f"The model's chat template refuses this conversation: {error}.") from error
 
-    def _format(self, messages: list[dict[str, Any]], request: Request) -> str:
-        tools = [_tool(tool) for tool in request.tools] or None
-        return str(self._formatter(messages=messages, tools=tools, **dict(request.template)).prompt)
+    def _format(self, messages: Messages, tools: Messages, variables: Mapping[str, Any]) -> str:
+        return str(self._formatter(messages=messages, tools=tools or None, **dict(variables)).prompt)
+
+    @cached_property
+    def form(self) -> Form:
+        """How this model writes calls of tools."""
+        return learn(self._tried, self._controls)
+
+    def _tried(self, messages: Messages, tools: Messages) -> str | None:
+        try:
+            return self._format(messages, tools, {})
+        except self._failures:
+            return None
 
     def _message(self, message: Message) -> dict[str, Any]:
         form: dict[str, Any] = {"role": message.role, "content": self.harmless(chat_text(message))}
@@ -82,11 +102,15 @@ class Template:
             form["tool_calls"] = [self._call(call) for call in calls]
         results = [part for part in message.parts if isinstance(part, ToolResult)]
         if message.role == "tool" and results:
+            # What a tool says cannot close the place it is said in.
+            form["content"] = form["content"].replace("</tool_response", "<\\/tool_response")
             form |= {"tool_call_id": results[0].call_id, "name": self.harmless(results[0].name)}
         return form
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
-        function = {"name": self.harmless(call.name), "arguments": self._harmless_in(dict(call.arguments))}
+        arguments = self._harmless_in(dict(call.arguments))
+        arguments = json.dumps(arguments, ensure_ascii=False) if self.form.as_text else arguments
+        function = {"name": self.harmless(call.name), "arguments": arguments}
         return {"id": call.id, "type": "function", "function": function}
 
     def _harmless_in(self, value: Any) -> Any:
@@ -102,9 +126,8 @@ class Template:
         return self._controls.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
 
 
-def _tool(tool: Tool) -> Mapping[str, Any]:
-    function = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
-    return {"type": "function", "function": function}
+def _of_tools(message: Mapping[str, Any]) -> bool:
+    return message["role"] == "tool" or "tool_calls" in message
 
 
 def _without_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -134,8 +134,14 @@ async def test_a_prompt_is_sent_as_the_users_message(agent: Session) -> None:
     assert sent_texts(script(agent).requests[-1].messages)[-1] == ("user", "Say hello to Ann, who is very tired.")
     with pytest.raises(UsageError, match=r"The prompt 'greet' needs 'name': give name=… \[mood=…\]"):
         await ran(agent, "/mcp prompt good:greet mood=sad")
-    with pytest.raises(UsageError, match="The MCP server 'good' has no prompt 'part'; it has greet"):
+    with pytest.raises(UsageError, match="The MCP server 'good' has no prompt 'part'; it has greet, talk"):
         await ran(agent, "/mcp prompt good:part")
+
+
+async def test_a_prompt_that_is_a_conversation_becomes_one(agent: Session) -> None:
+    await ran(agent, "/mcp prompt good:talk")
+    messages = sent_texts(script(agent).requests[-1].messages)
+    assert messages[-3:] == [("user", "Hi."), ("assistant", "Hello."), ("user", "How are\n\nyou?")]
 
 
 async def test_a_resource_is_shown_and_laid_beside_the_message_that_mentions_it(agent: Session) -> None:
@@ -160,7 +166,7 @@ async def test_the_list_says_what_each_server_offers(agent: Session) -> None:
     (table,) = (each for each in await ran(agent, "/mcp") if isinstance(each, Data))
     (row,) = table.value
     assert (row["server"], row["state"]) == ("good", "on")
-    assert "1 prompt, 1 resource" in row["offers"]
+    assert "2 prompts, 1 resource" in row["offers"]
     (table,) = (each for each in await ran(agent, "/mcp list good") if isinstance(each, Data))
     found = {(each["kind"], each["name"]) for each in table.value}
     assert {("tool", "good_add"), ("prompt", "good:greet"), ("resource", "good:note://today")} <= found

@@ -44,7 +44,7 @@ async def host(tmp_path_factory: pytest.TempPathFactory, model_path: Path) -> As
         yield made.host
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def session(host: Host) -> Session:
     """A session in which answers come from the files."""
     made = Session(host)

@@ -94,11 +94,13 @@ def _written(folder: Path, content: bytes, ending: str) -> Path:
 
 
 def prompt_texts(messages: Sequence[Any]) -> list[tuple[str, str]]:
-    """(role, text) of a prompt's messages; of what is no text only that it was there."""
-    found = []
+    """(role, text) of a prompt's messages, those of one role in a row as one; of what is no text that it was there."""
+    found: list[tuple[str, str]] = []
     for message in messages:
         block = message.content
         resource = getattr(block, "resource", None)
         text = getattr(block, "text", None) or getattr(resource, "text", None) or f"({block.type} left out)"
+        if found and found[-1][0] == message.role:
+            text = f"{found.pop()[1]}\n\n{text}"
         found.append((str(message.role), str(text)))
     return found

@@ -11,6 +11,7 @@ from typing import Any
 import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.prompts.base import AssistantMessage, UserMessage
 from mcp.types import (
     AudioContent,
     EmbeddedResource,
@@ -85,6 +86,12 @@ async def grow(ctx: Context) -> str:
 def greet(name: str, mood: str = "happy") -> str:
     """Greet somebody."""
     return f"Say hello to {name}, who is {mood}."
+
+
+@server.prompt()
+def talk() -> list[Any]:
+    """A whole conversation."""
+    return [UserMessage("Hi."), AssistantMessage("Hello."), UserMessage("How are"), UserMessage("you?")]
 
 
 @server.resource("note://today", name="today", description="What to do")

@@ -1,0 +1,5 @@
+"""What the model is told beside the tools."""
+
+from __future__ import annotations
+
+INSTRUCTIONS = "You are a helpful assistant."
