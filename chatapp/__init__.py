@@ -109,9 +109,11 @@ if TYPE_CHECKING:
     from chatapp.tooling import tools_for as tools_for
     from chatapp.tooling import use_tool as use_tool
     from chatapp.turn import Turn as Turn
+    from chatapp.turn import completed as completed
     from chatapp.ui import UI as UI
     from chatapp.ui import Panel as Panel
     from chatapp.vectors import Vectors as Vectors
+    from chatapp.watched import Watched as Watched
     from chatapp.workers import Worker as Worker
 
 API_VERSION = "1"
@@ -147,9 +149,10 @@ _HOME = {
     "text": "one_line visible",
     "textfiles": "named_file named_files read_text",
     "tooling": "Called asked call_tool tool_of tools_for use_tool",
-    "turn": "Turn",
+    "turn": "Turn completed",
     "ui": "Panel UI",
     "vectors": "Vectors",
+    "watched": "Watched",
     "workers": "Worker",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}

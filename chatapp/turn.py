@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from chatapp.context import Layout, Piece, with_reuse
 from chatapp.engine import Request
-from chatapp.errors import ChatappError
+from chatapp.errors import ChatappError, EngineError
 from chatapp.events import Event, Finished, Notice, ReasoningDelta, TextDelta, Usage
 from chatapp.messages import Data, Media, Message, Part, Reasoning, Source, Text, ToolCall
 from chatapp.plugins import explain
@@ -136,3 +137,15 @@ class Turn:
         answer.weigh(usage.completion_tokens)
         self.sent = with_reuse(self.sent, usage.spans, usage.reused_tokens)
         answer.meta["usage"] = {key: value for key, value in asdict(usage).items() if key != "spans"}
+
+
+async def completed(session: Session, text: str) -> Turn:
+    """Send a message and wait for the whole turn; EngineError with the reason when it failed."""
+    async with aclosing(session.send(text)) as events:
+        async for _ in events:
+            pass  # what counts is what is there in the end
+    turn = session.turn
+    assert turn is not None
+    if turn.finished is not None and turn.finished.reason == "failed":
+        raise EngineError(turn.finished.error)
+    return turn

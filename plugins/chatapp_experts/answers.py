@@ -9,7 +9,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from chatapp import Data, EngineError, Evaluation, Event, Notice, Progress, Session, table, wilson
+from chatapp import Data, Evaluation, Event, Notice, Progress, Session, completed, table, wilson
 from chatapp_experts.files import Expert
 from chatapp_experts.head import NONE, digest
 from chatapp_experts.judging import CHECKS
@@ -96,13 +96,7 @@ async def _ask(
         async for progress in news:
             yield progress
     began = time.monotonic()
-    async with aclosing(fresh.send(row.message.text)) as events:
-        async for _ in events:
-            pass  # what counts is what is there in the end
-    turn = fresh.turn
-    assert turn is not None
-    if turn.finished is not None and turn.finished.reason == "failed":
-        raise EngineError(turn.finished.error)
+    turn = await completed(fresh, row.message.text)
     right = CHECKS[row.message.expert](turn.text.strip())
     tokens = turn.usage.completion_tokens if turn.usage is not None else 0
     more = {"text": row.message.text, "label": row.message.expert, "answer": turn.text}

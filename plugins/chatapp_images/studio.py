@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from chatapp import Data, EngineError, Host, Media, Picture, PictureRequest, PictureStep, Progress, Session
+from chatapp import Data, EngineError, Host, Media, Picture, PictureRequest, PictureStep, Progress, Session, Watched
 from chatapp_images.keeping import keep, media
 from chatapp_images.png import with_facts
 
@@ -21,7 +21,7 @@ PART = "images.painting"
 
 
 @dataclass(eq=False)
-class Work:
+class Work(Watched):
     """A picture that is being painted; `changed` tells those who `watch`.
 
     `preview` is a PNG of how it looks so far, `seconds_left` None while nothing can be said of it.
@@ -36,24 +36,12 @@ class Work:
     preview: bytes | None = None
     seconds_left: float | None = None
     note: str = ""
-    _watchers: dict[int, Callable[[], None]] = field(default_factory=dict)
-    _numbers: Any = field(default_factory=itertools.count)
     _begun: float = 0.0
-
-    def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call back on the event loop after every change, until what this returns is called."""
-        number = next(self._numbers)
-        self._watchers[number] = callback
-
-        def forget() -> None:
-            self._watchers.pop(number, None)
-
-        return forget
 
     def become(self, state: State) -> None:
         """Go on to another state."""
         self.state = state
-        self._tell()
+        self.changed()
 
     def step(self, step: PictureStep) -> None:
         """Take in how far it is."""
@@ -65,11 +53,7 @@ class Work:
             self.seconds_left = each * (step.total - step.done)
         self.done, self.total, self.phase = step.done, step.total, step.phase
         self.preview = step.preview or self.preview
-        self._tell()
-
-    def _tell(self) -> None:
-        for callback in list(self._watchers.values()):
-            callback()
+        self.changed()
 
 
 class Studio:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import statistics
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from chatapp import EngineError, Progress
+from chatapp import EngineError, Progress, Watched
 from chatapp_lora.training.plan import Step, Trained
 
 State: TypeAlias = Literal["preparing", "training", "paused", "done", "stopped", "failed"]
@@ -24,7 +23,7 @@ TOLD = 20
 
 
 @dataclass(eq=False)
-class Lesson:
+class Lesson(Watched):
     """A training that goes on; those who `watch` are told of changes.
 
     `done` and `total` are steps, `note` is what is being prepared, `memory` the bytes the training takes. `waits` says
@@ -41,20 +40,8 @@ class Lesson:
     memory: int = 0
     steps: list[Step] = field(default_factory=list)
     _seconds: list[float] = field(default_factory=list)
-    _watchers: dict[int, Callable[[], None]] = field(default_factory=dict)
-    _numbers: Any = field(default_factory=itertools.count)
     _halt: asyncio.Event = field(default_factory=asyncio.Event)
     _go: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call back on the event loop after every change, until what this returns is called."""
-        number = next(self._numbers)
-        self._watchers[number] = callback
-
-        def forget() -> None:
-            self._watchers.pop(number, None)
-
-        return forget
 
     @property
     def done(self) -> int:
@@ -100,13 +87,13 @@ class Lesson:
     def become(self, state: State) -> None:
         """Go on to another state."""
         self.state = state
-        self._tell()
+        self.changed()
 
     def prepare(self, progress: Progress) -> None:
         """Take in what is being prepared."""
         self.note = progress.label
         self.share = progress.done / progress.total if progress.total else 0.0
-        self._tell()
+        self.changed()
 
     def step(self, step: Step) -> None:
         """Take in a step; one that is done again after a stop takes the place of the first time."""
@@ -115,7 +102,7 @@ class Lesson:
         self._seconds.append(step.seconds)
         self.memory = step.memory or self.memory
         self.state, self.note = "training", ""
-        self._tell()
+        self.changed()
 
     def pause(self, on: bool | None = None) -> None:
         """Give the processor back until it is to go on; None changes to the other."""
@@ -126,7 +113,7 @@ class Lesson:
         else:
             self._halt.clear()
             self._go.set()
-        self._tell()
+        self.changed()
 
     @property
     def pausing(self) -> bool:
@@ -149,10 +136,6 @@ class Lesson:
     async def resumed(self) -> None:
         """Wait until it is to go on."""
         await self._go.wait()
-
-    def _tell(self) -> None:
-        for callback in list(self._watchers.values()):
-            callback()
 
 
 async def _first(coming: asyncio.Future[Any], halted: asyncio.Future[Any]) -> Any:

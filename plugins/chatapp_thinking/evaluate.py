@@ -19,7 +19,6 @@ from typing import Any
 
 from chatapp import (
     Data,
-    EngineError,
     Evaluation,
     Event,
     Notice,
@@ -27,7 +26,9 @@ from chatapp import (
     Reasoning,
     Session,
     Tally,
+    Turn,
     UsageError,
+    completed,
     read_text,
 )
 from chatapp_thinking.answers import final_number, numbers, written
@@ -126,17 +127,11 @@ async def _measure(
             yield progress
     asked = f"{DIRECT}\n\n{problem.question}" if choice.mode == "off" else problem.question
     began = time.monotonic()
-    async with aclosing(fresh.send(asked)) as events:
-        async for _ in events:
-            pass  # what counts is what is there in the end
-    _keep(fresh, problem, time.monotonic() - began, evaluation)
+    turn = await completed(fresh, asked)
+    _keep(turn, problem, time.monotonic() - began, evaluation)
 
 
-def _keep(fresh: Session, problem: Problem, seconds: float, evaluation: Evaluation) -> None:
-    turn = fresh.turn
-    assert turn is not None
-    if turn.finished is not None and turn.finished.reason == "failed":
-        raise EngineError(turn.finished.error)
+def _keep(turn: Turn, problem: Problem, seconds: float, evaluation: Evaluation) -> None:
     thoughts = [part.text for answer in turn.answers for part in answer.parts if isinstance(part, Reasoning)]
     number = final_number(turn.text, problem.question, last=not thoughts)
     more: dict[str, Any] = {

@@ -21,6 +21,8 @@ GB = 1_000_000_000
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     """A plan for a tiny model, on a machine that is fast at bf16."""
     monkeypatch.setattr(fitting, "_fast", lambda: True)
+    # The tiny model has two layers.
+    monkeypatch.setattr(fitting, "AGAIN", 1)
     return plan(tmp_path, tiny_model(tmp_path / "tiny.gguf"), longest=45)
 
 

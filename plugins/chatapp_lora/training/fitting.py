@@ -18,6 +18,8 @@ LIBRARIES = 550_000_000
 """Bytes of torch, transformers and PEFT themselves."""
 A_WIDTH, A_FEED = 64, 6
 """Bytes a token and layer keeps for the way back, for each of the hidden width and of the feed-forward width (bf16)."""
+AGAIN = 7
+"""Layers' worth of that which are there while one layer is computed again, when less is kept."""
 HEAD_TOKENS, HEAD_BYTES = 128, 10
 """Logits that are there at a time (`head.PORTION` tokens), and bytes for each."""
 STATE = 16
@@ -73,13 +75,15 @@ def spares(plan: Plan, head: GgufHead, free: int) -> bool:
 
 
 def peak(plan: Plan, head: GgufHead, *, spare: bool) -> int:
-    """Bytes at the peak; `spare` keeps one layer's numbers for the way back instead of all layers'."""
+    """Bytes at the peak; `spare` keeps each layer's input for the way back and computes the rest again."""
     architecture(head)
     width, feed = int(value(head, "embedding_length")), int(value(head, "feed_forward_length"))
     layers, wide = int(value(head, "block_count")), 2 if _wide(plan) else 1
     tokens = plan.batch * tokens_of(plan)
     a_layer = tokens * (A_WIDTH * width + A_FEED * feed) * wide
-    kept = a_layer + layers * tokens * width * 2 * wide if spare else layers * a_layer
+    kept = layers * a_layer
+    if spare:
+        kept = min(kept, AGAIN * a_layer + layers * tokens * width * 2 * wide)
     logits = HEAD_TOKENS * HEAD_BYTES * _vocabulary(head)
     trained = _parameters(head) if plan.full else _factors(plan, head)
     return LIBRARIES + _weights(plan, head) + STATE * trained + kept + logits

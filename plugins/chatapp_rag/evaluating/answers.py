@@ -13,19 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chatapp import (
-    Data,
-    EngineError,
-    Evaluation,
-    Event,
-    Notice,
-    Progress,
-    Session,
-    Source,
-    UsageError,
-    read_text,
-    wilson,
-)
+from chatapp import Data, Evaluation, Event, Notice, Progress, Session, Source, UsageError, completed, read_text, wilson
 from chatapp_rag.answering import given
 from chatapp_rag.collection import Collection
 from chatapp_rag.library import ON
@@ -106,13 +94,7 @@ async def _ask(
         async for progress in news:
             yield progress
     began = time.monotonic()
-    async with aclosing(fresh.send(question.text)) as events:
-        async for _ in events:
-            pass  # what counts is what is there in the end
-    turn = fresh.turn
-    assert turn is not None
-    if turn.finished is not None and turn.finished.reason == "failed":
-        raise EngineError(turn.finished.error)
+    turn = await completed(fresh, question.text)
     cited = [part for message in turn.answers for part in message.parts if isinstance(part, Source)]
     more = _judged(question, turn.text, [passage.text for passage in given(turn)], cited)
     tokens = turn.usage.completion_tokens if turn.usage is not None else 0
