@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from chatapp import Action, Request, Turn, hookimpl
+from chatapp import Action, Block, Host, Request, Turn, hookimpl
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -21,11 +21,20 @@ def settings() -> type[BaseModel]:
 
 @hookimpl
 def actions() -> Iterable[Action]:
-    """The tools, and `/agent` and `/tools` that say which the model is offered."""
+    """The tools, `/agent` and `/tools` that say which the model is offered, and `/mcp`."""
     from chatapp_tools.bundled import COMMANDS, TOOLS
     from chatapp_tools.commands import ACTIONS
+    from chatapp_tools.servers.commands import COMMANDS as MCP
 
-    return [*TOOLS, *COMMANDS, *ACTIONS]
+    return [*TOOLS, *COMMANDS, *ACTIONS, *MCP]
+
+
+@hookimpl
+async def context(turn: Turn) -> Iterable[Block]:
+    """What the message mentions of MCP servers, as @server:uri."""
+    from chatapp_tools.servers.mentions import resources
+
+    return await resources(turn)
 
 
 @hookimpl
@@ -33,4 +42,18 @@ async def prepare_request(request: Request, turn: Turn) -> Request | None:
     """Offer the model the tools that are on here."""
     from chatapp_tools.offering import is_on, prepared
 
-    return await prepared(request, turn) if is_on(turn.session) else None
+    if not is_on(turn.session):
+        return None
+    if turn.round == 1:
+        from chatapp_tools.servers.shelf import refresh
+
+        await refresh(turn.session)
+    return await prepared(request, turn)
+
+
+@hookimpl
+async def shutdown(host: Host) -> None:
+    """End the MCP servers that were started."""
+    from chatapp_tools.servers.shelf import close
+
+    await close(host)
