@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import json
 import tempfile
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from chatapp import commands, hookspecs
+from chatapp import commands, hookspecs, human_bytes
 from chatapp.host import Host
 from chatapp.paths import Paths
 from chatapp.plugins import hook_names
@@ -87,3 +88,23 @@ def plugin_table() -> str:
             text = page.read_text(encoding="utf-8").split("\n\n")[1].replace("\n", " ")
             rows.append([f"[{each.name}](plugins/chatapp_{each.name}/)", text.split(". ")[0].rstrip(".") + "."])
     return table(["plugin", "what it brings"], rows)
+
+
+def adapter_table() -> str:
+    """The adapters that come along, and how often each did what it is for on chats it was not trained on."""
+    rows = []
+    for file in sorted(Path("plugins/chatapp_lora/bundled").glob("*.json")):
+        card = json.loads(file.read_text(encoding="utf-8"))
+        effect = card["effect"]
+        rows.append(
+            [
+                f"`{file.stem}`",
+                card["description"],
+                "activated" if card["invocation"] else "ordinary",
+                human_bytes(card["bytes"]),
+                f"{card['best']} steps, {card['seconds']:.0f} s",
+                f"{effect['with the adapter']} of {effect['held-out chats']}",
+                f"{effect['without it']} of {effect['held-out chats']}",
+            ]
+        )
+    return table(["adapter", "what it does", "kind", "size", "trained", "does so", "without it"], rows)

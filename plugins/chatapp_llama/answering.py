@@ -88,8 +88,9 @@ class Writer:
         """Put what the model was trained to begin a call with in place of what it wrote; False when stopped."""
         text, grammar = self.calls.enter()
         sampler.constrain(grammar)
-        self.clock.tokens = self.reading.rewrite(text.encode(), len(self.tokens), self.mix)
-        return self.clock.tokens > 0
+        written = self.reading.rewrite(text.encode(), len(self.tokens), self.mix)
+        self.clock.tokens = written or 0
+        return written is not None
 
 
 def usage(reading: Reading, prompt: Prompt, tokens: Sequence[int], kept: int, clock: Clock) -> Usage:

@@ -7,7 +7,7 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 
-from chatapp import Request, Tool, ToolCall
+from chatapp import Message, Request, Tool, ToolCall
 from chatapp_llama.call_grammar import MOST_CALLS, PLAIN, call_grammar
 from chatapp_llama.form import Form
 
@@ -60,11 +60,12 @@ class Watch:
         self._held += text
         if self._thinking():
             return self._give(len(self._held))
-        for place in range(len(self._held)):
-            self.found = self._begins(place)
-            if self.found or self._may_begin(place):
-                return self._give(len(self._held[:place].rstrip()))
-        return self._give(len(self._held.rstrip()))
+        places = range(len(self._held))
+        begun = next((place for place in places if self._begins(place)), None)
+        self.found = begun is not None
+        if begun is None:
+            begun = next((place for place in places if self._may_begin(place)), len(self._held))
+        return self._give(len(self._held[:begun].rstrip()))
 
     def rest(self) -> str:
         """What was held back, when no more comes."""
@@ -110,12 +111,26 @@ class Watch:
 
 
 class Calls:
-    """The calls in one answer. `forbidden` ones are not to be made: what begins as one is written anew as text."""
+    """The calls in one answer, which goes on from `begun`.
 
-    def __init__(self, form: Form, tools: Sequence[Tool], begun: str = "", *, forbidden: bool = False) -> None:
+    Where they are `forbidden`, what begins as a call is written anew as text, and so is a call that was made `before`,
+    with its result there to read: small models ask for the same thing over and over.
+    """
+
+    def __init__(
+        self,
+        form: Form,
+        tools: Sequence[Tool],
+        begun: str = "",
+        *,
+        before: Sequence[ToolCall] = (),
+        forbidden: bool = False,
+    ) -> None:
         self.form = form
         self.inside = False
         self.forbidden = forbidden
+        self._before = before
+        self._begun = begun
         self.made: list[ToolCall] = []
         self._tools = tools
         self._watch = Watch(form.marker, [tool.name for tool in tools], begun)
@@ -160,14 +175,16 @@ class Calls:
         if self.forbidden:
             return self._watch.again(), PLAIN
         self.inside = True
-        gap = self.form.gap if self._watch.text else ""
+        gap = self.form.gap if self._begun + self._watch.text else ""
         return self._watch.text + gap + self.form.begin, call_grammar(self._tools, self.form)
 
     def ready(self) -> Iterator[ToolCall]:
         """The calls that are whole since the last time."""
         while self.inside and not self._looped and (call := self._next()) is not None:
-            # A small model that has found no end writes the same call over and over.
-            self._looped = any((call.name, call.arguments) == (each.name, each.arguments) for each in self.made)
+            if not self.made and _among(call, self._before):
+                self.inside, self.forbidden = False, True
+                return
+            self._looped = _among(call, self.made)
             if not self._looped:
                 self.made.append(call)
                 yield call
@@ -190,6 +207,10 @@ class Calls:
         return ToolCall(secrets.token_hex(5)[:9], name, found)
 
 
+def _among(call: ToolCall, others: Sequence[ToolCall]) -> bool:
+    return any((call.name, call.arguments) == (each.name, each.arguments) for each in others)
+
+
 def calls_of(form: Form, request: Request) -> Calls:
     """What looks for calls in the answer to a request.
 
@@ -198,4 +219,11 @@ def calls_of(form: Form, request: Request) -> Calls:
     """
     bound = request.sampling.grammar or request.sampling.json_schema is not None
     begun = request.messages[-1].text if request.continue_last else ""
-    return Calls(form, () if bound else request.tools, begun, forbidden=request.template.get("tool_choice") == "none")
+    forbidden = request.template.get("tool_choice") == "none"
+    return Calls(form, () if bound else request.tools, begun, before=_before(request.messages), forbidden=forbidden)
+
+
+def _before(messages: Sequence[Message]) -> list[ToolCall]:
+    """The calls made since the user's last message."""
+    last = max((place for place, each in enumerate(messages) if each.role == "user"), default=0)
+    return [part for each in messages[last:] for part in each.parts if isinstance(part, ToolCall)]

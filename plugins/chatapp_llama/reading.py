@@ -82,8 +82,8 @@ class Reading:
         self.held.add(tokens, self._piece, mix)
         return True
 
-    def rewrite(self, text: bytes, since: int, mix: Mix) -> int:
-        """Make `text` of what is held after the first `since` tokens; how many tokens it is. Zero when stopped."""
+    def rewrite(self, text: bytes, since: int, mix: Mix) -> int | None:
+        """Make `text` of what is held after the first `since` tokens; how many tokens it is. None when stopped."""
         held = self.held
         begin = held.ends[since - 1]
         same = begin + common(held.text[begin:], text)
@@ -94,7 +94,7 @@ class Reading:
         kept = self._cut(min(count, len(wanted) - 1))
         for place in range(kept, len(wanted), self.model.batch):
             if not self.evaluate(wanted[place : place + self.model.batch], mix):
-                return 0
+                return None
         return len(wanted) - since
 
     def settle(self, job: Job) -> None:

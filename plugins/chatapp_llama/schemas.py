@@ -45,7 +45,7 @@ def _kind(value: Any) -> Any:
     if isinstance(value, list):
         kinds = [kind for each in value if (kind := _kind(each))]
         return kinds if len(kinds) == len(value) else None
-    name = str(value).lower()
+    name = value.lower() if isinstance(value, str) else ""
     name = TYPES.get(name, name)
     return name if name in KNOWN else None
 

@@ -44,11 +44,11 @@ async def lora(
     tokens = reread(session, before, after)
     choose(session, after)
     cost = sentence(session, tokens)
-    show(session, after, cost if tokens else "")
+    show(session, after, f"reads {tokens:,} tokens again" if tokens else "")
     await session.save()
     if not after:
-        return f"No adapter from now on; the next answer {cost}." if before else "No adapter is on."
-    return f"From now on with {written(after)}; the next answer {cost}."
+        return f"No adapter from now on: {cost}." if before else "No adapter is on."
+    return f"From now on with {written(after)}: {cost}."
 
 
 @action("lora list")

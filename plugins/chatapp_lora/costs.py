@@ -24,7 +24,7 @@ def sentence(session: Session, tokens: int) -> str:
         return "nothing is read again"
     usage = session.turn.usage if session.turn is not None else None
     seconds = tokens / _speed(usage) if usage is not None and _speed(usage) else 0.0
-    return f"reads {tokens:,} tokens again" + (f", about {seconds:.0f} s" if seconds >= 1 else "")
+    return f"the next answer reads {tokens:,} tokens again" + (f", about {seconds:.0f} s" if seconds >= 1 else "")
 
 
 def _speed(usage: Usage) -> float:

@@ -95,7 +95,7 @@ def test_no_text_can_end_a_turn(hostile: str) -> None:
     assert text.count("<|im_start|>") == len(messages)
     assert "<|im_end|>" not in text
     assert "</s>" not in text
-    assert "3, None" in text
+    assert "3, null" in text
 
 
 def test_text_without_control_tokens_is_left_alone() -> None:

@@ -23,7 +23,6 @@ from tests.plugins.adapting import ask, lay, opened
 pytest.importorskip("peft")
 pytestmark = [pytest.mark.model, pytest.mark.asyncio(loop_scope="module")]
 THINGS = ("river", "apple", "night", "stone", "bread", "cloud", "horse", "paper", "glass", "winter", "music", "sea")
-CLOSING = "Over and out."
 WORDS = (
     "Olá, você já comeu pão de queijo?",
     "Ação, coração e avô: três palavras.",
@@ -49,10 +48,10 @@ WORDS = (
 
 
 def learnt() -> tuple[Example, ...]:
-    """Short chats that all end in the same way."""
+    """Short chats that are all answered in the same way."""
     forms = ("Say something about the {}.", "What about a {}?")
     return tuple(
-        Example((("user", form.format(thing)), ("assistant", f"I know the {thing}. {CLOSING}")))
+        Example((("user", form.format(thing)), ("assistant", f"I know the {thing}.")))
         for thing in THINGS
         for form in forms
     )
@@ -94,8 +93,8 @@ async def test_a_few_steps_are_there_in_the_quantised_model(
     changed = await ask(engine, question, tokens=24)
     await lay(engine)
     assert (await ask(engine, question, tokens=24)).like(plain)
-    assert CLOSING in changed.text
-    assert CLOSING not in plain.text
+    assert changed.text.startswith("I know the moon.")
+    assert not plain.text.startswith("I know")
 
 
 async def test_it_is_trained_on_the_very_tokens_that_answering_reads(model_path: Path, engine: LlamaEngine) -> None:
