@@ -121,7 +121,11 @@ async def prepared(request: Request, turn: Turn) -> Request:
         return request
     names = await _fitting(turn, engine, known)
     session.values[OFFERED] = names
-    return replace(request, tools=(*request.tools, *(known[name] for name in names)))
+    request = replace(request, tools=(*request.tools, *(known[name] for name in names)))
+    if turn.round < session.host.settings.core.max_rounds:
+        return request
+    # The last time it must answer. The tools stay in the prompt, which would have to be read again without them.
+    return replace(request, template={**request.template, "tool_choice": "none"})
 
 
 async def _fitting(turn: Turn, engine: Engine, known: Mapping[str, Tool]) -> list[str]:

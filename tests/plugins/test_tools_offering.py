@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import chatapp_tools
-from chatapp import Action, Session, UsageError, action, hookimpl
+from chatapp import Action, Session, ToolCall, UsageError, action, hookimpl
 from chatapp.testing import RecordingUI, make_host, script
 from tests.plugins.real import collect
 
@@ -116,9 +116,19 @@ async def test_only_what_fits_is_offered_and_the_same_again(session: Session) ->
     assert any("cannot be compared" in text for _, text in session.ui.notices)  # type: ignore[attr-defined]
 
 
-async def test_permissions_are_listed_and_taken_back(session: Session) -> None:
-    from chatapp import ToolCall
+async def test_the_last_time_the_model_must_answer(session: Session) -> None:
+    session.host.settings.core.max_rounds = 3
+    await ran(session, "/tools look")
+    script(session).says(*([ToolCall(str(place), "look", {"place": "here"})] for place in range(2)), "Quiet.")
+    await collect(session.send("Look around."))
+    sent = [request.template.get("tool_choice") for request in script(session).requests]
+    assert sent == [None, None, "none"]
+    assert all(request.tools for request in script(session).requests)
+    assert session.turn is not None
+    assert session.turn.text == "Quiet."
 
+
+async def test_permissions_are_listed_and_taken_back(session: Session) -> None:
     session.ui.answers = ["conversation"]  # type: ignore[attr-defined]
     script(session).says([ToolCall("1", "shout", {"text": "hi"})], "Done.")
     await collect(session.send("Shout."))
