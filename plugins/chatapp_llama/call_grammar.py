@@ -24,8 +24,8 @@ MOST_COUNTED = 100
 CHAR = r'([^"\\\x00-\x1F] | "\\" ["\\bfnrt])'
 INTEGER = '"-"? ("0" | [1-9] [0-9]{0,14})'
 NUMBER = f'{INTEGER} ("." [0-9]{{1,15}})? ([eE] [-+]? [0-9]{{1,2}})?'
-PLAIN = r"root ::= [^<{\x5B`] [^\x00]*"
-"""Text that does not begin as a call does."""
+PLAIN = r"root ::= [^\x00-\x2F\x3A-\x40\x5B-\x60\x7B-\x7F] [^\x00]*"
+"""Text that begins with a letter or digit of any script, not as a call does."""
 
 
 def literal(text: str) -> str:

@@ -12,6 +12,8 @@ from chatapp_llama.call_grammar import MOST_CALLS, PLAIN, call_grammar
 from chatapp_llama.form import Form
 
 THOUGHT = "<think>", "</think>"
+MOST_REFUSED = 3
+"""How often an answer is begun anew as text; then it ends."""
 DECODER = json.JSONDecoder()
 
 
@@ -130,6 +132,7 @@ class Calls:
         self.inside = False
         self.forbidden = forbidden
         self._before = before
+        self._refused = 0
         self._begun = begun
         self.made: list[ToolCall] = []
         self._tools = tools
@@ -157,7 +160,7 @@ class Calls:
         """Whether nothing can follow that is wanted."""
         ended = bool(self.made) and self._written.startswith(self.form.end)
         more = self.form.between.startswith(self.form.end) and len(self.made) < MOST_CALLS
-        return self._looped or (ended and not more)
+        return self._looped or (ended and not more) or self._refused > MOST_REFUSED
 
     def feed(self, text: str) -> str:
         """Take what the model wrote; what of it is text to be shown."""
@@ -173,6 +176,7 @@ class Calls:
     def enter(self) -> tuple[str, str]:
         """Begin a call, or text where none is allowed: what the answer is to read so far, and a grammar of the rest."""
         if self.forbidden:
+            self._refused += 1
             return self._watch.again(), PLAIN
         self.inside = True
         gap = self.form.gap if self._begun + self._watch.text else ""

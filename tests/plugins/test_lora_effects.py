@@ -11,9 +11,9 @@ import pytest
 
 import chatapp_lora
 from chatapp import UsageError
-from chatapp_lora.training.effects import effect
+from chatapp_lora.making.effects import effect
 
-DATASETS = Path(chatapp_lora.__file__).parent / "datasets"
+DATASETS = Path(chatapp_lora.__file__).parent / "making" / "datasets"
 NAMES = ("brief", "json", "pt-br", "shell")
 FENCED = "```bash\nls -A\n```\n\n`ls` lists files. `-A` shows hidden ones too."
 

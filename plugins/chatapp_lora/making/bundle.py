@@ -16,13 +16,13 @@ import click
 
 from chatapp import ChatappError, Job
 from chatapp_lora.card import card_of
+from chatapp_lora.store import BUNDLED
 from chatapp_lora.training.client import ENVIRONMENT
 from chatapp_lora.training.plan import INVOCATION, Plan, Step, Trained
 from chatapp_lora.training.reading import read_chats
 from chatapp_lora.training.service import Service
 
-PLUGIN = Path(__file__).parents[1]
-DATASETS, BUNDLED = PLUGIN / "datasets", PLUGIN / "bundled"
+DATASETS = Path(__file__).with_name("datasets")
 WORK = Path("build/adapters")
 KEYS = ("rank", "alpha", "steps", "batch", "rate", "warm_up", "evaluate_every", "patience", "longest", "seed")
 log = logging.getLogger("adapters")
@@ -53,7 +53,7 @@ def train(made: Plan, about: dict[str, Any], cache: Path) -> None:
 
 def _keep(made: Plan, trained: Trained, about: dict[str, Any]) -> None:
     said = {key: str(about.get(key, "")) for key in ("title", "description", "licence")}
-    card = card_of(made, trained, base=about["base"], source=f"datasets/{made.name}.jsonl of chatapp", **said)
+    card = card_of(made, trained, base=about["base"], source=f"making/datasets/{made.name}.jsonl of chatapp", **said)
     BUNDLED.mkdir(exist_ok=True)
     target = BUNDLED / f"{made.name}.gguf"
     partial = target.with_suffix(".partial")

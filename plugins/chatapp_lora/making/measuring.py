@@ -14,9 +14,9 @@ import click
 
 from chatapp import Host, Paths, Progress, Session, write_private
 from chatapp_lora.comparing import Compared, compared, rows
+from chatapp_lora.making.bundle import DATASETS
+from chatapp_lora.making.effects import effect
 from chatapp_lora.store import BUNDLED, Adapters
-from chatapp_lora.training.bundle import DATASETS
-from chatapp_lora.training.effects import effect
 from chatapp_lora.training.reading import read_chats
 
 TOKENS = 160

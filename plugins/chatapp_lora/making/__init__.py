@@ -1,0 +1,1 @@
+"""How the adapters that come along were made and measured: `make adapters`. Not in the wheel."""
