@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from chatapp import Job, UsageError
 
@@ -34,8 +35,9 @@ class Counter:
             job.emit(value)
         return "sent"
 
-    def patient(self, job: Job) -> str:
-        """Work that looks at its job now and then."""
+    def patient(self, job: Job, begun: str) -> str:
+        """Work that looks at its job now and then, and makes the file `begun` when it begins."""
+        Path(begun).touch()
         while not job.cancelled:
             time.sleep(0.01)
         self.state = -1

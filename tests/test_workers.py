@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 
 import psutil
 import pytest
@@ -58,10 +59,10 @@ async def test_closing_a_stream_stops_the_child_and_the_next_call_is_served(work
     assert 5 <= reached < 1000
 
 
-async def test_cancelling_a_call_tells_the_child(worker: Worker) -> None:
-    await worker.start()
-    call = asyncio.create_task(worker.call("patient"))
-    await asyncio.sleep(0.1)
+async def test_cancelling_a_call_tells_the_child(worker: Worker, tmp_path: Path) -> None:
+    call = asyncio.create_task(worker.call("patient", str(tmp_path / "begun")))
+    while not (tmp_path / "begun").exists():  # noqa: ASYNC110 (another process makes it)
+        await asyncio.sleep(0.01)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call

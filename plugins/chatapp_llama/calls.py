@@ -1,122 +1,26 @@
-"""Finding calls of tools in what a model writes: text goes on as text, of a call nothing is shown until it is whole."""
+"""The calls of tools in what a model writes: text goes on as text, of a call nothing is shown until it is whole."""
 
 from __future__ import annotations
 
 import json
-import re
 import secrets
 from collections.abc import Iterator, Sequence
 
 from chatapp import Message, Request, Tool, ToolCall
 from chatapp_llama.call_grammar import MOST_CALLS, PLAIN, call_grammar
 from chatapp_llama.form import Form
+from chatapp_llama.watch import Watch
 
-THOUGHT = "<think>", "</think>"
 MOST_REFUSED = 3
 """How often an answer is begun anew as text; then it ends."""
 DECODER = json.JSONDecoder()
 
 
-def _in_part(atoms: Sequence[str]) -> str:
-    """A pattern of every beginning of these atoms in a row."""
-    return "(?:" + "(?:".join(atoms) + ")?" * len(atoms)
-
-
-def _heads() -> list[list[str]]:
-    """What small models put before a call's name instead of what their template shows, as rows of patterns."""
-    tag = ["<", r"[\w|]{1,20}", ">", r"\s*"]
-    fence = ["`", "`", "`", r"\w{0,12}", r"\s*"]
-    kind = ["{", r"\s*", *'"type"', r"\s*", ":", r"\s*", *'"function"', r"\s*", ",", r"\s*"]
-    inner = [*'"function"', r"\s*", ":", r"\s*", "{", r"\s*"]
-    opened = (["{", r"\s*"], ["\\[", r"\s*", "{", r"\s*"], kind, [*kind, *inner])
-    keys = ("name", "function", "tool", "tool_name", "function_name")
-    return [
-        [r"\s*", *before, *wrapped, *opening, *f'"{key}"', r"\s*", ":", r"\s*", '"']
-        for before in ([], tag)
-        for wrapped in ([], fence)
-        for opening in opened
-        for key in keys
-    ]
-
-
-HEAD = re.compile("|".join("".join(atoms) for atoms in _heads()))
-HEAD_IN_PART = re.compile("|".join(_in_part(atoms) for atoms in _heads()))
-
-
-class Watch:
-    """Text on its way to the reader; holds back what may be the beginning of a call.
-
-    A call begins with the form's marker anywhere, or on a line of its own with JSON that names one of the tools.
-    """
-
-    def __init__(self, marker: str, names: Sequence[str], begun: str = "") -> None:
-        self.text = ""
-        self.found = False
-        self._marker, self._names, self._begun = marker, names, begun
-        self._held = ""
-
-    def feed(self, text: str) -> str:
-        """What may be shown now; `found` says that a call begins after it."""
-        if not self._names:
-            return text
-        self._held += text
-        if self._thinking():
-            return self._give(len(self._held))
-        places = range(len(self._held))
-        begun = next((place for place in places if self._begins(place)), None)
-        self.found = begun is not None
-        if begun is None:
-            begun = next((place for place in places if self._may_begin(place)), len(self._held))
-        return self._give(len(self._held[:begun].rstrip()))
-
-    def rest(self) -> str:
-        """What was held back, when no more comes."""
-        return self._give(len(self._held))
-
-    def again(self) -> str:
-        """Take what was held back for never written; what the answer is to go on from."""
-        gap = "\n\n" if self.text.strip() else ""
-        self._held, self.found = gap, False
-        return self.text + gap
-
-    def _give(self, count: int) -> str:
-        given, self._held = self._held[:count], self._held[count:]
-        self.text += given
-        return given
-
-    def _thinking(self) -> bool:
-        opened, closed = ((self._begun + self.text + self._held).count(tag) for tag in THOUGHT)
-        return opened > closed
-
-    def _on_a_line(self, place: int) -> bool:
-        before = (self.text + self._held[:place]).rstrip(" ")
-        return not before or before.endswith("\n")
-
-    def _begins(self, place: int) -> bool:
-        tail = self._held[place:]
-        if self._marker and tail.startswith(self._marker):
-            return True
-        head = HEAD.match(tail) if self._on_a_line(place) else None
-        name, quote, _ = tail[head.end() :].partition('"') if head else ("", "", "")
-        return bool(quote) and name in self._names
-
-    def _may_begin(self, place: int) -> bool:
-        tail = self._held[place:]
-        if self._marker.startswith(tail):
-            return True
-        if not self._on_a_line(place):
-            return False
-        head = HEAD.match(tail)
-        if head:
-            return any(name.startswith(tail[head.end() :]) for name in self._names)
-        return HEAD_IN_PART.fullmatch(tail) is not None
-
-
 class Calls:
     """The calls in one answer, which goes on from `begun`.
 
-    Where they are `forbidden`, what begins as a call is written anew as text, and so is a call that was made `before`,
-    with its result there to read: small models ask for the same thing over and over.
+    Where they are `forbidden`, what begins as a call is written anew as text. So is a call of a tool that there is not,
+    and one that was made `before`, with its result there to read: small models ask for the same thing over and over.
     """
 
     def __init__(
@@ -148,7 +52,7 @@ class Calls:
     @property
     def begins(self) -> bool:
         """Whether a call has just begun; `enter` is to follow."""
-        return self._watch.found and not self.inside
+        return bool(self._watch.found) and not self.inside
 
     @property
     def cut(self) -> bool:
@@ -175,7 +79,7 @@ class Calls:
 
     def enter(self) -> tuple[str, str]:
         """Begin a call, or text where none is allowed: what the answer is to read so far, and a grammar of the rest."""
-        if self.forbidden:
+        if self.forbidden or self._watch.found == "unknown":
             self._refused += 1
             return self._watch.again(), PLAIN
         self.inside = True

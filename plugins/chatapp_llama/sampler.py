@@ -16,6 +16,8 @@ from chatapp_llama.native import Model
 
 PENALTY_WINDOW = 64
 """How many of the last tokens the repeat penalty looks at (llama.cpp's default)."""
+LIKELIEST = 512
+"""Tokens that are looked at first where the one drawn does not fit a grammar."""
 DEFAULTS = Sampling(temperature=0.7, top_p=0.95, top_k=40, min_p=0.05, repeat_penalty=1.0)
 
 
@@ -80,29 +82,36 @@ class Sampler:
         if self._grammar is None:
             # This call also tells the chain of its choice.
             return int(lib.llama_sampler_sample(self._chain, self._model.context, -1))
-        token = self._choose(constrained=False)
+        token = self._choose(self._candidates(self._model.vocab_size))
         if not self._fits(token):
-            token = self._choose(constrained=True)
+            token = self._fitting()
         lib.llama_sampler_accept(self._chain, token)
         if not self._model.is_end(token):
             lib.llama_sampler_accept(self._grammar, token)
         return token
 
-    def _choose(self, constrained: bool) -> int:
-        candidates = self._candidates()
-        if constrained:
+    def _fitting(self) -> int:
+        """Draw from what the grammar allows, among the likeliest tokens if one of them fits: all take 20 to 80 ms."""
+        for count in (min(LIKELIEST, self._model.vocab_size), self._model.vocab_size):
+            candidates = self._candidates(count)
             lib.llama_sampler_apply(self._grammar, ctypes.byref(candidates))
+            if (self._held["logit"] > -np.inf).any():
+                break
+        return self._choose(candidates)
+
+    def _choose(self, candidates: Any) -> int:
         lib.llama_sampler_apply(self._chain, ctypes.byref(candidates))
         return int(candidates.data[candidates.selected].id)
 
-    def _candidates(self) -> Any:
+    def _candidates(self, count: int) -> Any:
         size = self._model.vocab_size
-        data = np.zeros(size, dtype=[("id", np.int32), ("logit", np.float32), ("p", np.float32)])
-        data["id"] = np.arange(size)
-        data["logit"] = np.ctypeslib.as_array(self._model.logits(), shape=(size,))
+        logits = np.ctypeslib.as_array(self._model.logits(), shape=(size,))
+        data = np.zeros(count, dtype=[("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+        data["id"] = np.arange(size) if count == size else np.argpartition(logits, -count)[-count:]
+        data["logit"] = logits[data["id"]]
         self._held = data  # llama.cpp sees only a pointer; NumPy must not free it
         pointer = data.ctypes.data_as(ctypes.POINTER(lib.llama_token_data))
-        return lib.llama_token_data_array(pointer, size, -1, False)
+        return lib.llama_token_data_array(pointer, count, -1, False)
 
     def _fits(self, token: int) -> bool:
         # Asking the grammar about one token is far cheaper than about the whole vocabulary, and mostly enough.

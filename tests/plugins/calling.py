@@ -91,7 +91,8 @@ def pieces(text: str) -> Iterator[str]:
 def answered(form: Form, *written: str, tools: Sequence[Tool] = (ADD, WEATHER)) -> tuple[str, list[ToolCall], Calls]:
     """The text and the calls in an answer: `written` is what the model writes up to each point where a call begins,
     and after `form.begin` was put there, the rest."""
-    calls, shown, found = Calls(form, tools), "", []
+    calls, shown = Calls(form, tools), ""
+    found: list[ToolCall] = []
     for text in written:
         for piece in pieces(text):
             shown += calls.feed(piece)

@@ -6,9 +6,9 @@ import pytest
 
 from chatapp import Message, Request, Sampling, Text, ToolCall, ToolResult, user
 from chatapp_llama import call_grammar
-from chatapp_llama.calls import Watch, calls_of
+from chatapp_llama.calls import calls_of
 from chatapp_llama.form import HERMES
-from chatapp_llama.schemas import clean, described
+from chatapp_llama.watch import Watch
 
 from .calling import ADD, AS_TEXT, LLAMA, MISTRAL, PLAIN, QWEN, WEATHER, answered, template
 
@@ -167,6 +167,7 @@ def test_one_call_at_a_time_ends_with_it() -> None:
         '```\n[\n  {\n    "name": "weather"',
         '{"name": "weather"',
         '<tools>\n{"name": "weather"',
+        '{{"name": "weather"',
         '<|python_tag|>{"name":"weather"',
         '{"type": "function", "function": {"name": "weather"',
         '{"function": "weather"',
@@ -210,10 +211,20 @@ def test_text_that_cannot_be_a_call_is_not_kept_waiting() -> None:
     watch = Watch("<tool_call>", ["weather"])
     assert watch.feed('{"name": ') == ""
     assert watch.feed('"wea') == ""
-    assert watch.feed("k") == '{"name": "weak'
+    assert watch.feed('k",') == ""
+    assert watch.feed(' "b') == '{"name": "weak", "b'
     assert watch.feed("! ") == "!"
     assert watch.feed("<tool") == ""
     assert watch.feed("s> x") == " <tools> x"
+
+
+def test_a_call_of_a_tool_that_there_is_not_is_written_anew_as_text() -> None:
+    calls = calls_of(HERMES, Request((user("Go."),), tools=(WEATHER,)))
+    assert calls.feed('```json\n{"name": "weather_of", "arguments"') == ""
+    assert calls.begins
+    assert calls.enter() == ("", call_grammar.PLAIN)
+    assert calls.feed("I cannot.") == "I cannot."
+    assert not calls.forbidden
 
 
 def test_a_call_that_is_not_allowed_is_written_anew_as_text() -> None:
@@ -242,39 +253,6 @@ def test_an_answer_that_is_gone_on_with_in_mid_thought_has_no_calls_there() -> N
     assert calls.feed("<tool_call>") == "<tool_call>"
     assert calls.feed("</think>") + calls.feed("<tool_call>") == "</think>"
     assert calls.begins
-
-
-def test_types_that_are_none_of_json_schema_are_read_as_what_they_mean() -> None:
-    schema = {
-        "type": "dict",
-        "properties": {
-            "type": {"type": "float"},
-            "pair": {"type": "tuple", "items": {"type": "any", "description": "x"}},
-            "either": {"anyOf": [{"type": "float"}, {"type": "null"}]},
-            "both": {"type": ["float", "string"]},
-        },
-        "required": ["type"],
-    }
-    assert clean(schema) == {
-        "type": "object",
-        "properties": {
-            "type": {"type": "number"},
-            "pair": {"type": "array", "items": {"description": "x"}},
-            "either": {"anyOf": [{"type": "number"}, {"type": "null"}]},
-            "both": {"type": ["number", "string"]},
-        },
-        "required": ["type"],
-    }
-    assert clean(True) == clean("nonsense") == {}
-
-
-def test_a_tool_is_described_without_what_tells_the_model_nothing() -> None:
-    from chatapp import Tool
-
-    schema = {"title": "T", "type": "object", "properties": {"title": {"title": "Title", "type": "string"}}}
-    shown = described(Tool("t", "Does.", {**schema, "additionalProperties": False}))
-    assert shown["function"]["parameters"] == {"type": "object", "properties": {"title": {"type": "string"}}}
-    assert described(Tool("t", "Does.", {}))["function"]["parameters"] == {"type": "object", "properties": {}}
 
 
 def test_a_call_made_before_is_written_anew_as_text() -> None:

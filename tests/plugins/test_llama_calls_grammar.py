@@ -14,6 +14,7 @@ import pytest
 from chatapp import Tool
 from chatapp_llama.call_grammar import DEEPEST, PLAIN, call_grammar
 from chatapp_llama.form import HERMES, Form
+from chatapp_llama.schemas import clean, described
 
 from .calling import ADD, LLAMA, MISTRAL, WEATHER, template
 
@@ -188,3 +189,34 @@ def test_names_and_keys_may_have_any_characters(vocab: Any) -> None:
     grammar = Grammar(vocab, call_grammar([tool], Form("", ":", "", "")))
     assert grammar.takes('a"b\\c\n:' + json.dumps({'k"\\é': 1}, ensure_ascii=False))
     assert re.search(r"^root ::= ", call_grammar([tool], HERMES))
+
+
+def test_types_that_are_none_of_json_schema_are_read_as_what_they_mean() -> None:
+    schema = {
+        "type": "dict",
+        "properties": {
+            "type": {"type": "float"},
+            "pair": {"type": "tuple", "items": {"type": "any", "description": "x"}},
+            "either": {"anyOf": [{"type": "float"}, {"type": "null"}]},
+            "both": {"type": ["float", "string"]},
+        },
+        "required": ["type"],
+    }
+    assert clean(schema) == {
+        "type": "object",
+        "properties": {
+            "type": {"type": "number"},
+            "pair": {"type": "array", "items": {"description": "x"}},
+            "either": {"anyOf": [{"type": "number"}, {"type": "null"}]},
+            "both": {"type": ["number", "string"]},
+        },
+        "required": ["type"],
+    }
+    assert clean(True) == clean("nonsense") == {}
+
+
+def test_a_tool_is_described_without_what_tells_the_model_nothing() -> None:
+    schema = {"title": "T", "type": "object", "properties": {"title": {"title": "Title", "type": "string"}}}
+    shown = described(Tool("t", "Does.", {**schema, "additionalProperties": False}))
+    assert shown["function"]["parameters"] == {"type": "object", "properties": {"title": {"type": "string"}}}
+    assert described(Tool("t", "Does.", {}))["function"]["parameters"] == {"type": "object", "properties": {}}

@@ -83,15 +83,14 @@ async def _until(trainer: Trainer, made: Any, step: int, *, kill: bool = False) 
 async def test_adapters_are_merged_in_the_child(tmp_path: Path, host: Host) -> None:
     model = tiny_model(tmp_path / "tiny.gguf")
     write_adapter(tmp_path / "a.gguf", factors(0), AdapterHead("a", 8.0, "tiny"), read_gguf(model))
-    trainer = Trainer(host)
-    news = [each async for each in trainer.merge(model, [(tmp_path / "a.gguf", 0.5)], tmp_path / "out.gguf")]
+    worker = host.workers.add("merging", "chatapp_lora.training.merger:Merger")
+    laid = [(tmp_path / "a.gguf", 0.5)]
+    news = [each async for each in worker.stream("merge", model, laid, tmp_path / "out.gguf")]
     assert news[-1].done == news[-1].total == len(read_gguf(model).tensors)
     assert read_gguf(tmp_path / "out.gguf").values["chatapp.note"] == "With the LoRA adapters a at 0.5 merged."
-    async with aclosing(trainer.merge(model, [(tmp_path / "a.gguf", 0.5)], tmp_path / "not.gguf")) as steps:
-        await anext(steps)
     with pytest.raises(EngineError, match="nothing to merge"):
-        _ = [each async for each in trainer.merge(model, [], tmp_path / "not.gguf")]
-    await trainer.close()
+        _ = [each async for each in worker.stream("merge", model, [], tmp_path / "not.gguf")]
+    await worker.close()
 
 
 async def test_what_is_missing_is_said(tmp_path: Path, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,9 @@ class PictureView(Vertical, can_focus=True):
 
     def on_focus(self) -> None:
         """The line of the keys is there now; let it be seen."""
-        self.call_after_refresh(self.query_one(".keys").scroll_visible, animate=False)
+        # In the screen's own queue, behind its wish to have the middle of what has the focus in view.
+        keys = self.query_one(".keys")
+        self.screen.call_later(self.screen.call_after_refresh, keys.scroll_visible, animate=False)
 
     def action_open(self) -> None:
         """In the system's viewer."""

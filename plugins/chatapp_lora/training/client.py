@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from importlib.util import find_spec
-from pathlib import Path
 
 from chatapp import EngineError, Host, Progress, WorkerDied, WorkerError, visible
 from chatapp_lora.options import LoraSettings
@@ -70,14 +69,6 @@ class Trainer:
                 with suppress(WorkerError):
                     # Not in the background: a child that is paused has to go on to write its state.
                     await self._worker.call("settle")
-
-    async def merge(
-        self, base: Path, adapters: Sequence[tuple[Path, float]], out: Path
-    ) -> AsyncGenerator[Progress, None]:
-        """See `merging.merge`. Closing the iterator ends it, and `out` is then not there."""
-        async with aclosing(self._worker.stream("merge", base, list(adapters), out, background=True)) as steps:
-            async for step in steps:
-                yield step
 
     async def close(self) -> None:
         """End the child and give its memory back; safe to call twice."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from chatapp_lora.training.base import Report, fastest, load_base
 from chatapp_lora.training.checkpoint import Checkpoints, fingerprint
 from chatapp_lora.training.data import Row, rows
 from chatapp_lora.training.fitting import spares
-from chatapp_lora.training.merging import merge, write_full
+from chatapp_lora.training.merging import write_full
 from chatapp_lora.training.plan import Plan, Step, Trained
 from chatapp_lora.training.rendering import Rendering
 from chatapp_lora.training.vocabulary import Vocabulary
@@ -59,12 +59,6 @@ class Service:
             if not isinstance(error, GeneratorExit):
                 self._held = None
             raise
-
-    def merge(self, job: Job, base: Path, adapters: Sequence[tuple[Path, float]], out: Path) -> None:
-        """See `merging.merge`; emits `Progress`."""
-        self._job = job
-        with suppress(Stopped):
-            merge(base, adapters, out, self._report)
 
     def settle(self, job: Job) -> None:
         """Return when what was stopped has written its state: calls are worked off in order."""
