@@ -42,7 +42,7 @@ def choose(session: Session, **changes: Any) -> None:
     """Change what is named, keep the rest, and show it in the status line."""
     session.values[KEY] = {**session.values.get(KEY, {}), **changes}
     if is_on(session):
-        session.status[KEY] = "tools"
+        session.status[KEY] = "on"
     else:
         session.status.pop(KEY, None)
 

@@ -59,7 +59,7 @@ async def offered(session: Session) -> list[str]:
 async def test_tools_are_offered_when_the_agent_is_on_and_only_then(session: Session) -> None:
     assert await offered(session) == []
     assert "may use" in await ran(session, "/agent on")
-    assert session.status["tools"] == "tools"
+    assert session.status["tools"] == "on"
     assert {"look", "shout"} <= set(await offered(session))
     await ran(session, "/agent off")
     assert await offered(session) == []
