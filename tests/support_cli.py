@@ -65,9 +65,13 @@ def engines():
 '''
 
 OWN_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    "import fcntl, os, signal, sys, termios; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+    "fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 )
-"""Makes standard input the terminal whose Ctrl+C reaches the process, then becomes the command."""
+"""Makes standard input the terminal whose Ctrl+C reaches the process, then becomes the command.
+
+Its end is heard of also where the tests themselves run under nohup.
+"""
 
 
 @dataclass(frozen=True, slots=True)

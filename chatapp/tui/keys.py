@@ -70,7 +70,7 @@ class Group:
 def groups() -> list[Group]:
     """Every place that has bindings, in the order of the help screen."""
     from chatapp.tui.app import ChatApp
-    from chatapp.tui.screens import chat, dialogs, help, models, sessions, settings
+    from chatapp.tui.screens import chat, dialogs, help, models, permit, sessions, settings
     from chatapp.tui.widgets import citations, composer, message, passage, sent
 
     return [
@@ -85,6 +85,7 @@ def groups() -> list[Group]:
         Group("Models", models.ModelsScreen),
         Group("Settings", settings.SettingsScreen),
         Group("Questions", dialogs.Dialog),
+        Group("Allowing a tool", permit.Permit),
         Group("Help and texts", help.TextScreen),
     ]
 

@@ -126,7 +126,8 @@ async def focused(chat: Running) -> PictureView:
 
 async def test_its_keys_copy_edit_and_vary(tmp_path: Path) -> None:
     path = picture(tmp_path / "an apple.png")
-    async with showing(tmp_path, part(path)) as chat:
+    # Large enough for both commands with however long a path in the composer.
+    async with showing(tmp_path, part(path), size=(100, 50)) as chat:
         assert "Enter open" not in chat.screen_text
         await focused(chat)
         await chat.press("c")

@@ -26,9 +26,9 @@ class Permit(ModalScreen[str | None]):
     """Gives the chosen answer in words (`answers_to`), None for Escape; no has the focus."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        key("escape", "give_up", "no", "Do not allow it.", "dialog.give_up"),
-        key("pageup", "scroll(-8)", "up", "Look further up in what will happen.", "dialog.page_up"),
-        key("pagedown", "scroll(8)", "down", "Look further down in what will happen.", "dialog.page_down"),
+        key("escape", "give_up", "no", "Do not allow it.", "permit.give_up"),
+        key("pageup", "scroll(-8)", "up", "Look further up in what will happen.", "permit.page_up"),
+        key("pagedown", "scroll(8)", "down", "Look further down in what will happen.", "permit.page_down"),
     ]
 
     def __init__(self, ask: Ask) -> None:
