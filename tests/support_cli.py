@@ -21,12 +21,26 @@ CHATAPP = str(Path(sys.executable).with_name("chatapp"))
 PATIENCE = 60.0
 """Seconds after which what does not come is given up; nothing here takes nearly as long."""
 
+WORDS = """
+class Words:
+    async def count_tokens(self, texts):
+        return [len(text.split()) for text in texts]
+
+    async def tune(self, config):
+        return True
+
+    async def close(self):
+        pass
+"""
+"""What the engines of the plugins that tests write have in common: a token is a word, and nothing is held."""
+
 ENDLESS = '''
 """An engine that counts until it is stopped, and one that answers in bytes no terminal should obey."""
 import asyncio
 from chatapp import EngineInfo, EngineSpec, Finished, Notice, Source, TextDelta, hookimpl
 
-class Endless:
+@@WORDS@@
+class Endless(Words):
     def __init__(self, host, model):
         self.host, self.info = host, EngineInfo(model, model, 4096)
 
@@ -47,22 +61,13 @@ class Endless:
                 yield TextDelta(f"{number} ")
         yield Finished()
 
-    async def count_tokens(self, texts):
-        return [len(text.split()) for text in texts]
-
-    async def tune(self, config):
-        return True
-
-    async def close(self):
-        pass
-
 async def open_engine(host, config, report):
     return Endless(host, config.model)
 
 @hookimpl
 def engines():
     yield EngineSpec("endless", open_engine, accepts=lambda host, model: model == "endless")
-'''
+'''.replace("@@WORDS@@", WORDS)
 
 OWN_TERMINAL = (
     "import fcntl, os, signal, sys, termios; signal.signal(signal.SIGHUP, signal.SIG_DFL); "

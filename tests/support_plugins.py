@@ -7,11 +7,14 @@ import subprocess
 import sys
 import textwrap
 import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from chatapp.errors import UsageError
 from chatapp.events import Event, TextDelta
 from chatapp.host import Host
 from chatapp.session import Session
@@ -161,3 +164,22 @@ def python(code: str, home: Path, *options: str, **environ: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@asynccontextmanager
+async def started(host: Host) -> AsyncIterator[Session]:
+    """A session on a host whose plugins are added: all of them loaded, it is started and shut down."""
+    assert host.problems == []
+    await host.startup()
+    try:
+        yield Session(host)
+    finally:
+        await host.shutdown()
+
+
+def refusal(load: Callable[[Path], object], path: Path, *lines: str) -> str:
+    """What is said of a file with these lines, which cannot be used."""
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    with pytest.raises(UsageError) as refused:
+        load(path)
+    return str(refused.value)

@@ -73,7 +73,7 @@ def opened_wheel(folder: Path, what: str) -> Iterator[ZipFile]:
     try:
         with zipfile.ZipFile(wheels[0]) as archive:
             yield archive
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         # What zipfile raises for a damaged, truncated, encrypted or strangely packed archive.
         raise SourceFailed(f"{what} is a damaged archive ({error})") from error
     wheels[0].unlink()

@@ -10,7 +10,7 @@ from pathlib import Path
 from chatapp import Conversation, Event, Media, Message, Notice, Picture, PictureRequest, Session, user
 from chatapp_images.asking import Asked
 from chatapp_images.keeping import keep, media, write
-from chatapp_images.studio import Work, begin, kept_preview, seeds, shown, studio
+from chatapp_images.studio import Work, kept_preview, seeds, shown, studio
 
 TOLD = "told"
 """A file beside the models: the user knows what the model that comes along can draw."""
@@ -25,7 +25,7 @@ async def painted(session: Session, wanted: Asked, line: str, out: Path | None =
     in_turn = session.busy
     conversation = session.conversation
     for place, request in enumerate(seeds(wanted.request, wanted.count)):
-        work = begin(request.prompt)
+        work = Work(request.prompt)
         # In the shell the only thing on standard output is where the picture is.
         if session.keep and not in_turn:
             yield shown(work, wanted.model)

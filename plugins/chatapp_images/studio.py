@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakKeyDictionary
 
 from chatapp import Data, EngineError, Host, Media, Picture, PictureRequest, PictureStep, Progress, Session, Watched
 from chatapp_images.keeping import keep, media
@@ -27,7 +26,6 @@ class Work(Watched):
     `preview` is a PNG of how it looks so far, `seconds_left` None while nothing can be said of it.
     """
 
-    number: int
     prompt: str
     state: State = "waiting"
     done: int = 0
@@ -96,20 +94,11 @@ class Studio:
 
 
 _STUDIOS: WeakKeyDictionary[Host, Studio] = WeakKeyDictionary()
-_WORKS: WeakValueDictionary[int, Work] = WeakValueDictionary()
-_NUMBERS = itertools.count(1)
-
-
-def begin(prompt: str) -> Work:
-    """A picture that is to be painted."""
-    work = Work(next(_NUMBERS), prompt)
-    _WORKS[work.number] = work
-    return work
 
 
 def under_way(number: object) -> Work | None:
-    """The work of that number, None when it is over: a part tells no more than a number."""
-    work = _WORKS.get(number) if isinstance(number, int) else None
+    """The work of that number, None when it is over."""
+    work = Work.numbered(number)
     return work if work is not None and work.state in ("waiting", "opening", "painting") else None
 
 

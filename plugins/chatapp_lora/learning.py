@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakKeyDictionary
 
 from chatapp import Data, Host, Progress, UsageError
 from chatapp_lora.lesson import Lesson, News
@@ -58,20 +57,16 @@ def _trainer(host: Host) -> Learner:
 
 
 _SCHOOLS: WeakKeyDictionary[Host, School] = WeakKeyDictionary()
-_LESSONS: WeakValueDictionary[int, Lesson] = WeakValueDictionary()
-_NUMBERS = itertools.count(1)
 
 
 def begin(run: Run, waits: Callable[[], bool]) -> Lesson:
     """A training that is to begin, or to go on."""
-    lesson = Lesson(next(_NUMBERS), run.plan.name, run.plan.steps, waits, steps=noted(run.plan.folder))
-    _LESSONS[lesson.number] = lesson
-    return lesson
+    return Lesson(run.plan.name, run.plan.steps, waits, steps=noted(run.plan.folder))
 
 
 def under_way(number: object) -> Lesson | None:
-    """The training of that number, None when it is over: a part tells no more than a number."""
-    lesson = _LESSONS.get(number) if isinstance(number, int) else None
+    """The training of that number, None when it is over."""
+    lesson = Lesson.numbered(number)
     return lesson if lesson is not None and not lesson.over else None
 
 

@@ -30,7 +30,6 @@ class Lesson(Watched):
     whether it is held up, as while an answer streams.
     """
 
-    number: int
     name: str
     total: int
     waits: Callable[[], bool] = lambda: False

@@ -12,6 +12,7 @@ import chatapp_experts
 from chatapp import Action, Data, Session, action, commands, hookimpl
 from chatapp.testing import RecordingUI, ScriptedEngine, make_host, script
 from tests.plugins.rag_support import BagEmbedder, Bags
+from tests.support_plugins import started
 
 COOK, SAIL, NEITHER = "soup bread oven", "wind harbour mast", "quantum gravity"
 FILES = {
@@ -64,12 +65,8 @@ async def expert_session(
     host.add("experts", chatapp_experts)
     for name, module in plugins:
         host.add(name, module)
-    assert host.problems == []
-    await host.startup()
-    try:
-        yield Session(host)
-    finally:
-        await host.shutdown()
+    async with started(host) as session:
+        yield session
 
 
 def notices(session: Session) -> list[str]:

@@ -11,14 +11,15 @@ from typing import Any
 
 from mcp import Client, StdioServerParameters, types
 
-from tests.support_cli import CHATAPP, environment
+from tests.support_cli import CHATAPP, WORDS, environment
 
 PLUGIN = '''
 """An engine that shouts the question back, and tools for every case."""
 import asyncio, os, subprocess, sys
 from chatapp import Data, EngineInfo, EngineSpec, Finished, Progress, TextDelta, UsageError, action, hookimpl
 
-class Shout:
+@@WORDS@@
+class Shout(Words):
     info = EngineInfo("shout", "shout", 4096)
 
     async def stream(self, request):
@@ -26,15 +27,6 @@ class Shout:
             await asyncio.sleep(0.01)
             yield TextDelta(word.upper() + " ")
         yield Finished()
-
-    async def count_tokens(self, texts):
-        return [len(text.split()) for text in texts]
-
-    async def tune(self, config):
-        return True
-
-    async def close(self):
-        pass
 
 async def open_engine(host, config, report):
     return Shout()
@@ -82,7 +74,7 @@ async def refuse(session):
 @hookimpl
 def actions():
     return [count_up, sleep, sink, launch, refuse]
-'''
+'''.replace("@@WORDS@@", WORDS)
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 import chatapp_llama
 from chatapp import Event, Session, TextDelta, Usage, commands
 from chatapp.testing import RecordingUI, make_host
+from tests.support_plugins import started
 
 
 @asynccontextmanager
@@ -18,11 +19,8 @@ async def real_session(folder: Path, model: Path | str, **settings: Any) -> Asyn
     host = make_host(folder, RecordingUI(), model=str(model), **{"engine": "llama", **settings})
     host.add("chatapp", commands)
     host.add("llama", chatapp_llama)
-    await host.startup()
-    try:
-        yield Session(host)
-    finally:
-        await host.shutdown()
+    async with started(host) as session:
+        yield session
 
 
 async def collect(events: AsyncGenerator[Event, None]) -> list[Event]:

@@ -23,6 +23,7 @@ from chatapp import (
     hookimpl,
 )
 from chatapp.testing import RecordingUI, make_host
+from tests.support_plugins import started
 
 TOPICS = ("money", "parcel", "password")
 FEW = [
@@ -107,9 +108,5 @@ async def shot_session(folder: Path, embedding: Embedding | None = None, **setti
     if embedding is not None:
         host.add("toy", embedding)
     host.add("fewshot", chatapp_fewshot)
-    assert host.problems == []
-    await host.startup()
-    try:
-        yield Session(host)
-    finally:
-        await host.shutdown()
+    async with started(host) as session:
+        yield session

@@ -39,7 +39,7 @@ def test_the_smoothed_loss_begins_at_the_first_and_follows() -> None:
 
 
 def test_how_far_it_is_and_how_long_it_takes() -> None:
-    lesson = Lesson(1, "brief", 40)
+    lesson = Lesson("brief", 40)
     changes: list[int] = []
     forget = lesson.watch(lambda: changes.append(lesson.done))
     assert (lesson.seconds_left, lesson.progress.label) == (None, "Training brief")
@@ -58,14 +58,14 @@ def test_how_far_it_is_and_how_long_it_takes() -> None:
 
 
 def test_a_step_that_is_done_again_takes_the_place_of_what_followed() -> None:
-    lesson = Lesson(1, "a", 9)
+    lesson = Lesson("a", 9)
     for number, loss in ((1, 5.0), (2, 4.0), (3, 3.0), (2, 2.0)):
         lesson.step(Step(number, loss, 1.0))
     assert [(each.step, each.loss) for each in lesson.steps] == [(1, 5.0), (2, 2.0)]
 
 
 async def test_news_end_when_it_is_paused_and_a_stream_that_just_ends_is_an_error() -> None:
-    lesson, learner = Lesson(1, "a", 4), ScriptedLearner(free=1)
+    lesson, learner = Lesson("a", 4), ScriptedLearner(free=1)
     plan = Plan("a", Path("none"), "", Path("none"), (), (), steps=4)
     found: list[Any] = []
     news = learner.run(plan)

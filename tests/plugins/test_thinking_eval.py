@@ -13,6 +13,7 @@ from chatapp import Data, EngineError, Notice, Progress, Session, UsageError, ch
 from chatapp.testing import script
 from chatapp_thinking.evaluate import DIRECT, load
 from chatapp_thinking.plan import STEPS as REQUEST
+from tests.support_plugins import refusal
 
 from .thinking import say, thinking
 
@@ -127,11 +128,9 @@ async def test_an_engine_that_fails_ends_it(session: Session, file: Path) -> Non
 )
 def test_a_row_that_is_none_is_named(tmp_path: Path, line: str, sentence: str) -> None:
     path = tmp_path / "rows.jsonl"
-    path.write_text(json.dumps(ROWS[0]) + "\n" + line + "\n", encoding="utf-8")
-    with pytest.raises(UsageError) as refused:
-        load(path)
-    assert sentence in str(refused.value)
-    assert str(path) in str(refused.value)
+    said = refusal(load, path, json.dumps(ROWS[0]), line)
+    assert sentence in said
+    assert str(path) in said
 
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:

@@ -19,12 +19,12 @@ from tests.plugins.tools_support import asked, call, told, tools, ui
 
 @pytest.fixture
 async def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Session]:
-    """A session in the folder `work`, beside which lies the file `outside.txt`."""
-    work = tmp_path / "work"
-    (work / "sub").mkdir(parents=True)
-    (work / "a.txt").write_text("inside\n")
+    """A session in the folder `desk`, beside which lies the file `outside.txt`."""
+    desk = tmp_path / "desk"
+    (desk / "sub").mkdir(parents=True)
+    (desk / "a.txt").write_text("inside\n")
     (tmp_path / "outside.txt").write_text("beyond\n")
-    monkeypatch.chdir(work)
+    monkeypatch.chdir(desk)
     async with tools(tmp_path / "home") as made:
         yield made
 
@@ -35,7 +35,7 @@ def reaches(session: Session, path: str) -> bool:
 
 
 async def test_paths_inside_are_free_however_they_are_written(session: Session, tmp_path: Path) -> None:
-    for path in ("a.txt", "./a.txt", "sub/../a.txt", str(tmp_path / "work" / "a.txt"), ".", "", "sub", "new.txt"):
+    for path in ("a.txt", "./a.txt", "sub/../a.txt", str(tmp_path / "desk" / "a.txt"), ".", "", "sub", "new.txt"):
         assert reaches(session, path), path
 
 
@@ -43,16 +43,16 @@ async def test_paths_that_lead_outside_are_not(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "work-too").mkdir()
+    (tmp_path / "desk-too").mkdir()
     Path("link").symlink_to("../outside.txt")
     Path("folder").symlink_to(tmp_path)
     Path("sub/chain").symlink_to("../link")
     Path("dangling").symlink_to("../nothing.txt")
     outside = ("../outside.txt", "sub/../../outside.txt", "~/outside.txt", "link", "folder/outside.txt", "sub/chain",
-               "dangling", str(tmp_path / "work-too"), "/etc/passwd", "..", "/")  # fmt: skip
+               "dangling", str(tmp_path / "desk-too"), "/etc/passwd", "..", "/")  # fmt: skip
     for path in outside:
         assert not reaches(session, path), path
-    assert reach(session, "folder/work/a.txt").inside
+    assert reach(session, "folder/desk/a.txt").inside
     assert reach(session, "sub/chain").path == tmp_path / "outside.txt"
 
 

@@ -16,11 +16,11 @@ from tests.plugins.tools_support import tools
 @pytest.fixture
 async def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Session]:
     """A session in a folder with a few files."""
-    work = tmp_path / "work"
-    work.mkdir()
-    (work / "a.txt").write_text("x")
-    (work / "link").symlink_to("/etc/passwd")
-    monkeypatch.chdir(work)
+    desk = tmp_path / "desk"
+    desk.mkdir()
+    (desk / "a.txt").write_text("x")
+    (desk / "link").symlink_to("/etc/passwd")
+    monkeypatch.chdir(desk)
     async with tools(tmp_path / "home") as made:
         yield made
 

@@ -14,6 +14,7 @@ from chatapp.testing import script
 from chatapp_tools.bfcl import Case, fits, load, right
 from tests.plugins.real import collect
 from tests.plugins.tools_support import tools
+from tests.support_plugins import refusal
 
 BOOK = {
     "name": "hotel.book",
@@ -204,11 +205,7 @@ async def test_an_engine_that_fails_ends_it(session: Session, file: Path) -> Non
     ],
 )
 def test_a_row_that_is_none_is_named(tmp_path: Path, line: str, sentence: str) -> None:
-    path = tmp_path / "rows.jsonl"
-    path.write_text(json.dumps(ROWS[0]) + "\n" + line + "\n", encoding="utf-8")
-    with pytest.raises(UsageError) as refused:
-        load(path)
-    assert sentence in str(refused.value)
+    assert sentence in refusal(load, tmp_path / "rows.jsonl", json.dumps(ROWS[0]), line)
 
 
 def test_one_function_and_messages_without_turns_will_do(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from tests.plugins.tools_support import call, told, tools, ui
 @pytest.fixture
 async def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Session]:
     """A session in an empty folder."""
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
+    (tmp_path / "desk").mkdir()
+    monkeypatch.chdir(tmp_path / "desk")
     async with tools(tmp_path / "home") as made:
         yield made
 

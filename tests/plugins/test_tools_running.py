@@ -23,8 +23,8 @@ from tests.support_plugins import run
 @pytest.fixture
 async def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Session]:
     """A session in a folder of its own."""
-    (tmp_path / "work" / "sub").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path / "work")
+    (tmp_path / "desk" / "sub").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "desk")
     async with tools(tmp_path / "home") as made:
         yield made
 
@@ -47,10 +47,10 @@ async def test_a_command_is_asked_for_in_its_folder_and_runs_once_allowed(sessio
     command = "pwd; echo wrong >&2; rm -f x; exit 3"
     assert await told(session, "run_command", False, command=command, folder="sub") == "The user did not allow this."
     found = await call(session, "run_command", True, command=command, folder="sub")
-    assert found.result.text == f"{tmp_path}/work/sub\nwrong\n(exit code 3)"
+    assert found.result.text == f"{tmp_path}/desk/sub\nwrong\n(exit code 3)"
     ask = asked(session)
     assert (ask.question, ask.shown_as) == ("Run this command in sub?", "command")
-    assert ask.detail == f"cd {tmp_path}/work/sub\n{command}"
+    assert ask.detail == f"cd {tmp_path}/desk/sub\n{command}"
     assert ask.dangers == ("rm -f x",)
     (part,) = found.shown
     assert isinstance(part, Data)

@@ -20,14 +20,14 @@ from tests.support_plugins import run
 @pytest.fixture
 async def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Session]:
     """A session in an empty folder."""
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
+    (tmp_path / "desk").mkdir()
+    monkeypatch.chdir(tmp_path / "desk")
     async with tools(tmp_path / "home") as made:
         yield made
 
 
 async def test_a_new_file_is_shown_as_a_diff_and_written_once_allowed(session: Session, tmp_path: Path) -> None:
-    path = tmp_path / "work" / "deep" / "er" / "notes.md"
+    path = tmp_path / "desk" / "deep" / "er" / "notes.md"
     said = await told(session, "write_file", False, path="deep/er/notes.md", text="one\ntwo\n")
     assert said == "The user did not allow this."
     assert not path.parent.exists()

@@ -46,7 +46,8 @@ def portions(data: numpy.memmap[Any, Any], head: GgufHead, tensor: GgufTensor) -
             continue
         try:
             yield quants.dequantize(part, kind)
-        except NotImplementedError:
+        except RuntimeError:
+            # So the package says that it knows no way from this type to numbers.
             raise EngineError(
                 f"{visible(head.path.name)} holds weights of the type {tensor.kind.name}, which cannot be read for "
                 "training: choose a Q4_K_M or Q8_0 of the model."

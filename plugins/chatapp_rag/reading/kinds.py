@@ -127,7 +127,7 @@ def _zipped(data: bytes, end: str) -> str:
                 raise Unreadable("needs a password: save a copy without one")
             media = archive.read("mimetype").decode("ascii", "replace").strip() if "mimetype" in names else ""
             manifest = archive.read("META-INF/manifest.xml") if "META-INF/manifest.xml" in names else b""
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as error:
         raise Unreadable(
             f"is damaged or cut off: it does not open as {'an' if what[0] in 'eO' else 'a'} {what}"
         ) from error
