@@ -66,7 +66,7 @@ class Engines:
         async with self._locks.setdefault(kind, asyncio.Lock()):
             wanted = session.engine_config(kind)
             wanted = replace(wanted, model=model or wanted.model)
-            config = await self._host.fold("configure_engine", wanted, session=session)
+            config = await self._host.hooks.fold("configure_engine", wanted, session=session)
             spec = self._spec(config.model, kind)
             held = self._open.get(kind)
             if held is not None:

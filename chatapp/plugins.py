@@ -9,14 +9,12 @@ import difflib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TypeAlias
-
-import pluggy
 
 from chatapp import hookspecs
 from chatapp.errors import PluginError
@@ -107,15 +105,15 @@ def _load_file(name: str, path: Path) -> ModuleType:
     return module
 
 
-def load(found: Found, manager: pluggy.PluginManager, choice: PluginSettings) -> Plugin:
-    """Import, check and register one plugin; whatever goes wrong is kept in it, and nothing is raised."""
+def load(found: Found, register: Callable[[str, Any], None], choice: PluginSettings) -> Plugin:
+    """Import, check and `register` one plugin; whatever goes wrong is kept in it, and nothing is raised."""
     plugin = found.plugin
     if plugin.name in choice.disabled:
         return plugin
     try:
         plugin.module = found.load()
         plugin.hooks = check(plugin.module)
-        manager.register(plugin.module, plugin.name)
+        register(plugin.name, plugin.module)
         plugin.state = "on"
     except PluginError as error:
         _failed(plugin, str(error))

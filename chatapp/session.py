@@ -194,7 +194,7 @@ class Session:
         return length - min(self.sampling.max_tokens or ANSWER_RESERVE, length // 4)
 
     async def _blocks(self, turn: Turn) -> list[Block]:
-        results = await self.host.call("context", turn=turn)
+        results = await self.host.hooks.call("context", turn=turn)
         return [replace(block, plugin=plugin) for plugin, blocks in results for block in blocks if block.text]
 
     async def _lay_out(self, turn: Turn, blocks: list[Block], engine: Engine) -> Layout:
@@ -221,12 +221,12 @@ class Session:
 
     async def _ask(self, turn: Turn, engine: Engine, layout: Layout, answer: Answer) -> AsyncGenerator[Event, None]:
         """One round: ask the engine, and keep the answer as it grows."""
-        turn.request = await self.host.fold("prepare_request", Request(layout.messages, self.sampling), turn=turn)
+        turn.request = await self.host.hooks.fold("prepare_request", Request(layout.messages, self.sampling), turn=turn)
         parent = self.conversation.head
         saved = time.monotonic()
         finished: Finished | None = None
         try:
-            async with aclosing(self.host.chain(engine.stream(turn.request), turn)) as events:
+            async with aclosing(self.host.hooks.chain(engine.stream(turn.request), turn)) as events:
                 async for event in events:
                     answer.absorb(event)
                     if isinstance(event, Usage):
@@ -273,7 +273,7 @@ class Session:
     async def _conclude(self, turn: Turn) -> None:
         turn.finished = turn.finished or Finished("stopped")
         # The hooks first: what they leave in the conversation's values is saved with it.
-        await self.host.call("turn_finished", turn=turn)
+        await self.host.hooks.call("turn_finished", turn=turn)
         if self.keep:
             await asyncio.to_thread(self.host.archive.save_values, self.conversation)
 

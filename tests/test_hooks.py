@@ -90,8 +90,8 @@ async def test_actions_and_engines_are_there_by_name(example: Session) -> None:
 async def test_hooks_that_change_nothing(example: Session) -> None:
     config, request = EngineConfig("scripted"), Request((user("Hi"),))
     turn = Turn(example, user("Hi"))
-    assert await example.host.fold("configure_engine", config, session=example) is config
-    assert await example.host.fold("prepare_request", request, turn=turn) is request
+    assert await example.host.hooks.fold("configure_engine", config, session=example) is config
+    assert await example.host.hooks.fold("prepare_request", request, turn=turn) is request
     assert told(example.host) == ""
 
 
@@ -112,11 +112,11 @@ async def test_the_stream_is_transformed_and_the_end_noticed(example: Session) -
 
 
 async def test_panels_and_parts_on_the_screen(example: Session) -> None:
-    ((plugin, panels),) = await example.host.call("panels")
+    ((plugin, panels),) = await example.host.hooks.call("panels")
     assert (plugin, [panel.title for panel in panels]) == ("example", ["Dice"])
     roll = Data("example.roll", {"sides": 6, "roll": 3})
-    assert isinstance(example.host.first("render_part", part=roll), Static)
-    assert example.host.first("render_part", part=Text("no roll")) is None
+    assert isinstance(example.host.hooks.first("render_part", part=roll), Static)
+    assert example.host.hooks.first("render_part", part=Text("no roll")) is None
 
 
 def plugin(**hooks: Any) -> Any:
@@ -136,7 +136,7 @@ async def test_every_kind_of_function_serves(host: Host) -> None:
     host.add("awaited", plugin(turn_finished=awaited))
     host.add("streamed", plugin(turn_finished=streamed))
     host.add("silent", plugin(turn_finished=lambda turn: None))
-    assert await host.call("turn_finished", turn=None) == [
+    assert await host.hooks.call("turn_finished", turn=None) == [
         ("plain", ["plain"]),
         ("drawn", ["drawn", "twice"]),
         ("awaited", ["awaited"]),
@@ -192,5 +192,5 @@ async def test_the_first_result_is_taken(host: Host) -> None:
     host.add("passes", plugin(render_part=lambda part: asked.append("passes")))
     host.add("shows", plugin(render_part=lambda part: f"shows {part.text}"))
     host.add("late", plugin(render_part=lambda part: asked.append("late")))
-    assert host.first("render_part", part=Text("it")) == "shows it"
+    assert host.hooks.first("render_part", part=Text("it")) == "shows it"
     assert asked == ["passes"]

@@ -47,8 +47,8 @@ async def live(folder: Path) -> tuple[Host, str]:
     """A whole life with all plugins: start, a turn, the screen's hooks, the end; the host and the answer."""
     async with running(folder, load=True) as session:
         answer = await send(session)
-        await session.host.call("panels")
-        assert session.host.first("render_part", part=Text("part")) == "a widget"
+        await session.host.hooks.call("panels")
+        assert session.host.hooks.first("render_part", part=Text("part")) == "a widget"
     return session.host, answer
 
 
@@ -178,9 +178,9 @@ async def test_an_interruption_is_not_the_plugins(host: Host, error: type[BaseEx
 
     host.add("waits", type("Plugin", (), {hook: staticmethod(hookimpl(interrupted)) for hook in HOOKS[1:3]}))
     with pytest.raises(error):
-        await host.call("startup", host=host)
+        await host.hooks.call("startup", host=host)
     with pytest.raises(error):
-        await host.call("shutdown", host=host)
+        await host.hooks.call("shutdown", host=host)
     assert told(host) == ""
     host.plugins.pop("waits")
-    host._manager.unregister(name="waits")
+    host.hooks.remove("waits")

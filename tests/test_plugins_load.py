@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import pluggy
 import pytest
 
 from chatapp import commands
@@ -116,7 +115,7 @@ async def test_a_missing_package_and_the_command_that_mends(tmp_path: Path) -> N
     row = next(row for row in getattr(listed, "value", ()) if row["name"] == "needy")
     assert row["error"] == "it needs the Python package 'no_such_package' Try: pip install no_such_package"
     ours = Plugin("needy", "bundled", "chatapp_needy")
-    load(Found(ours, path=path), pluggy.PluginManager("chatapp"), PluginSettings())
+    load(Found(ours, path=path), lambda name, module: None, PluginSettings())
     assert ours.mend == "pip install 'chatapp[needy]'"
 
 

@@ -11,7 +11,7 @@ from chatapp.ui import Panel
 async def collect(session: Session) -> list[tuple[str, list[Widget]]]:
     """(title, widgets) of each plugin's panels; one that fails is reported with its plugin and left out."""
     made = []
-    for plugin, panels in await session.host.call("panels"):
+    for plugin, panels in await session.host.hooks.call("panels"):
         for panel in panels:
             try:
                 made.append((panel.title, [_made(panel, session)]))

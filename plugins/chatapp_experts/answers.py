@@ -66,7 +66,7 @@ def _place(session: Session, plan: Plan) -> Path:
 async def _settings(session: Session, plan: Plan, experts: Sequence[Expert]) -> dict[str, Any]:
     """What answers depend on: with another model, expert or adapter an evaluation begins anew."""
     fresh = _fresh(session, plan, {expert.name: 1.0 for expert in experts})
-    config = await session.host.fold("configure_engine", fresh.engine_config(), session=fresh)
+    config = await session.host.hooks.fold("configure_engine", fresh.engine_config(), session=fresh)
     files = {each.name: _mark(Path(each.path)) for each in config.adapters if each.path}
     texts = {expert.name: digest(expert.file.model_dump_json()) for expert in experts}
     return {"evaluation": "experts", "model": config.model, "sampling": SAMPLING, "experts": texts, "adapters": files}

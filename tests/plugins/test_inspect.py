@@ -177,5 +177,5 @@ async def test_before_there_is_anything_to_show(session: Session) -> None:
 
 async def test_other_parts_are_left_to_others(session: Session) -> None:
     session.host.add("example", chatapp_example)
-    assert session.host.first("render_part", part=Data("inspect.unknown", [])) is None
-    assert session.host.first("render_part", part=Data("example.roll", {"sides": 6, "roll": 3})) is not None
+    assert session.host.hooks.first("render_part", part=Data("inspect.unknown", [])) is None
+    assert session.host.hooks.first("render_part", part=Data("example.roll", {"sides": 6, "roll": 3})) is not None

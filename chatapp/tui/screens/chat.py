@@ -282,7 +282,7 @@ class ChatScreen(Screen[None]):
 
     def _render_part(self, part: Part) -> Widget | None:
         """A plugin's own widget for a part; what is no widget is reported and ignored."""
-        made = self.session.host.first("render_part", part=part)
+        made = self.session.host.hooks.first("render_part", part=part)
         return made if isinstance(made, Widget) else None
 
     def _remember_questions(self) -> None:
