@@ -46,7 +46,13 @@ def _host(context: click.Context) -> Any:
     from chatapp.cli.launch import open_host
 
     if context.obj is None:
-        context.obj = open_host(offline=bool(context.params.get("offline")), model=context.params.get("model"))
+        given = context.params
+        context.obj = open_host(
+            offline=bool(given.get("offline")),
+            model=given.get("model"),
+            dev=bool(given.get("dev")),
+            safe=bool(given.get("safe_mode")),
+        )
     return context.obj
 
 
@@ -62,21 +68,28 @@ def _tree(context: click.Context) -> dict[str, click.Command]:
 @click.option("-c", "--continue", "go_on", is_flag=True, help="Go on with the latest conversation.")
 @click.option("--session", help="Go on with this conversation.")
 @click.option("--offline", is_flag=True, help="Forbid any use of the network.")
+@click.option("--dev", is_flag=True, help="Load plugins again when their files change.")
+@click.option("--safe-mode", is_flag=True, envvar="CHATAPP_SAFE_MODE", help="Load no plugins but the model's engine.")
 @click.version_option(package_name="chatapp")
 @click.pass_context
 def root(
-    context: click.Context, plain: bool, model: str | None, go_on: bool, session: str | None, offline: bool
+    context: click.Context, /, plain: bool, go_on: bool, session: str | None, dev: bool, safe_mode: bool, **options: Any
 ) -> None:
     """A local AI assistant for the terminal. Without a command it opens the chat."""
     if context.invoked_subcommand is not None:
-        if plain or go_on or session:
-            raise UsageError("--plain, --continue and --session open the chat; a command takes its options after it.")
+        if plain or go_on or session or dev:
+            raise UsageError(
+                "--plain, --continue, --session and --dev open the chat; a command takes its options after it."
+            )
         return
+    if dev and safe_mode:
+        raise UsageError("Give either --dev or --safe-mode: safe mode loads no plugin that could be developed.")
     host = _host(context)
     from chatapp.cli.launch import conversation_for
 
     conversation = conversation_for(host, go_on, session)
-    terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    # A driver that is named draws elsewhere than on the terminal: in a page, for instance.
+    terminal = "TEXTUAL_DRIVER" in os.environ or (sys.stdin.isatty() and sys.stdout.isatty())
     if plain or os.environ.get("TERM") in ("dumb", "", None) or not terminal:
         from chatapp.cli.plain import run_plain
 
@@ -89,7 +102,7 @@ def root(
 
 def _draw_on_terminal() -> None:
     # Textual draws on standard error: with that in a file (2>log) the chat would be invisible.
-    if sys.__stderr__ is not None and not sys.__stderr__.isatty():
+    if "TEXTUAL_DRIVER" not in os.environ and sys.__stderr__ is not None and not sys.__stderr__.isatty():
         sys.__stderr__ = sys.__stdout__  # type: ignore[misc]
 
 
