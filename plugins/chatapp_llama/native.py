@@ -160,6 +160,18 @@ class Model:
         """Drop all and put zeros in its place: what is only dropped is still multiplied, by 0, and must be finite."""
         lib.llama_memory_clear(self._memory, True)
 
+    def state(self) -> bytes:
+        """All that was evaluated, to be put back later with `restore`."""
+        size = lib.llama_state_seq_get_size(self._context, SEQUENCE)
+        data = (ctypes.c_uint8 * size)()
+        return bytes(memoryview(data)[: lib.llama_state_seq_get_data(self._context, data, size, SEQUENCE)])
+
+    def restore(self, state: bytes) -> bool:
+        """Put what was evaluated then in the place of what is there; False when it does not fit any more."""
+        self.clear()
+        data = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        return bool(lib.llama_state_seq_set_data(self._context, data, len(state), SEQUENCE))
+
     def open_adapter(self, path: str) -> Any:
         """Load an adapter's file for this model; EngineError with llama.cpp's reason when it refuses."""
         errors.clear()

@@ -30,6 +30,9 @@ class LlamaSettings(BaseModel):
     gpu_layers: int | None = Field(None, ge=-1, description="Layers on the GPU; empty or -1 is all that it can take.")
     batch: int = Field(BATCH, ge=32, le=4096, description="Tokens read in one step; smaller shows progress more often.")
     flash_attention: bool | None = Field(None, description="Faster attention; empty lets llama.cpp decide.")
+    aside: int = Field(
+        512, ge=0, description="Memory for the read prompts of other conversations, in MB; 0 reads them again."
+    )
     check_memory: bool = Field(True, description="Refuse a model that is larger than this machine's memory.")
 
 
@@ -46,6 +49,7 @@ def size_for(config: EngineConfig, settings: LlamaSettings) -> Size:
         gpu_layers=-1 if gpu_layers is None else gpu_layers,
         batch=settings.batch,
         flash_attention=flash,
+        aside=settings.aside * 2**20,
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 from chatapp_llama.mix import Mix, Runs
@@ -42,6 +43,14 @@ class Evaluated:
         self.steps = {step for step in self.steps if step <= count}
         self.mixes.cut(count)
 
+    def copy(self) -> Evaluated:
+        """The same, to be changed by itself."""
+        return deepcopy(self)
+
+    def count(self, length: int) -> int:
+        """How many tokens stand wholly within the first `length` bytes of the text."""
+        return bisect_right(self.ends, length)
+
     def good_for(self, tokens: Sequence[int], mixes: Runs) -> int:
         """How many leading tokens of a prompt are held, each read under the mix that the prompt wants it under."""
         return self.mixes.agree(mixes, common(tokens, self.tokens))
@@ -67,7 +76,7 @@ def tokens_of(
     `tokenize` takes text and whether it is the prompt's beginning; `controls` are the texts of control tokens.
     """
     same = len(os.path.commonprefix([bytes(held.text), prompt]))  # noqa: RUF071 - bytes are what is meant
-    count = bisect_right(held.ends, same)
+    count = held.count(same)
     while count and not _safe(prompt, held, count, is_control, controls):
         count -= 1
     rest = prompt[held.ends[count - 1] if count else 0 :]

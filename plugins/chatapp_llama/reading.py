@@ -12,6 +12,7 @@ import numpy as np
 
 from chatapp import EngineError, Job, Progress
 from chatapp_llama.adapters import Adapters
+from chatapp_llama.aside import Aside
 from chatapp_llama.mix import Mix, Runs
 from chatapp_llama.native import Model
 from chatapp_llama.prefix import Evaluated, common, tokens_of
@@ -32,14 +33,20 @@ class Ahead:
 class Reading:
     """The model's context and adapters, with what was read so far."""
 
-    def __init__(self, model: Model, path: Path) -> None:
+    def __init__(self, model: Model, path: Path, aside: int = 0) -> None:
         self.model = model
         self.adapters = Adapters(model, path, self._probe)
         self.held = Evaluated()
         self.ahead: Ahead | None = None
+        self._aside = Aside(model, aside)
         self._controls = [text.encode() for text in model.control_texts()]
         self._bos = model.token_text("bos").encode()
         self._silent_start = False
+
+    def turn_to(self, prompt: bytes) -> None:
+        """Go on from what was read of this prompt, also when another was read since; that one is put aside."""
+        self.held = self._aside.swap(self.held, prompt)
+        self.ahead = None
 
     def tokens(self, prompt: bytes) -> list[int]:
         """The prompt's tokens, the held ones wherever their text still stands."""

@@ -48,7 +48,7 @@ class Service:
         metadata = model.metadata()
         source = metadata.get("tokenizer.chat_template")
         self._template = Template(source, model.token_text("bos"), model.token_text("eos"), model.control_texts())
-        self._reading = Reading(model, Path(path))
+        self._reading = Reading(model, Path(path), size.aside)
         yield {"metadata": metadata, "context_length": model.context_length, **model.facts()}
 
     def _close(self) -> None:
@@ -100,6 +100,7 @@ class Service:
         clock = Clock(time.monotonic())
         reading = self._begin(job)
         prompt = self._template.render(request)
+        reading.turn_to(prompt.text)
         tokens = reading.tokens(prompt.text)
         room = reading.model.context_length - len(tokens)
         if room < 1:
@@ -110,7 +111,6 @@ class Service:
         begins = starts(tokens, self._laid)
         yield from _left_off(reading, self._laid, begins)
         mixes = plan(self._laid, begins)
-        reading.ahead = None
         kept = reading.keep(tokens, mixes, fixed=request.sampling.seed is not None)
         try:
             yield from reading.read(job, tokens, mixes, kept)

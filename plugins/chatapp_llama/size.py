@@ -12,6 +12,7 @@ BATCH = 128
 class Size:
     """How much a context takes: tokens, threads, layers on the GPU (-1: all), and tokens read in one step.
 
+    `aside` is the bytes of memory for prompts that were evaluated and put aside.
     `flash_attention` is llama.cpp's own value: -1 lets it decide, 0 is off, 1 is on.
     """
 
@@ -20,3 +21,4 @@ class Size:
     gpu_layers: int
     batch: int
     flash_attention: int
+    aside: int = 0
