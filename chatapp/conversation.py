@@ -13,6 +13,10 @@ from typing import Any
 
 from chatapp.errors import UsageError
 from chatapp.messages import Message, new_id
+from chatapp.text import one_line
+
+TITLE_WIDTH = 60
+"""Cells of a title that is taken from a message."""
 
 
 @dataclass(slots=True)
@@ -78,6 +82,18 @@ class Conversation:
         self.show(message.id)
         self.updated = max(self.updated, message.created)
         return message
+
+    def ask(self, message: Message, parent: str | None) -> None:
+        """Add a question, or end the shown path at it when it is asked once more."""
+        if message.id in self.nodes:
+            self.cut(message.id)
+        else:
+            self.add(message, parent)
+            self.name_after(message)
+
+    def name_after(self, message: Message) -> None:
+        """Call the conversation as this message begins, while it has no title."""
+        self.title = self.title or one_line(message.text, TITLE_WIDTH)
 
     def append(self, message: Message) -> Message:
         """Add `message` after the last one shown."""

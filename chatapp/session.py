@@ -13,13 +13,12 @@ from chatapp import actions
 from chatapp.actions import Action
 from chatapp.context import Block, Draft, Layout, lay_out
 from chatapp.conversation import Conversation
-from chatapp.engine import Engine, EngineConfig, Kind, Request, Sampling
+from chatapp.engine import Engine, EngineConfig, Kind, Request, Sampling, Tool
 from chatapp.errors import ChatappError, UsageError
 from chatapp.events import Event, Finished, Notice, Progress, Usage
 from chatapp.messages import Message, Part, new_id, user
-from chatapp.text import one_line
 from chatapp.tooling import call_tool
-from chatapp.turn import Answer, Turn, announced, failure
+from chatapp.turn import Answer, Turn, announced, budget, failure
 from chatapp.ui import UI
 
 if TYPE_CHECKING:
@@ -27,16 +26,14 @@ if TYPE_CHECKING:
 
 SAVE_SECONDS = 1.0
 """How often a growing answer is written to disk."""
-ANSWER_RESERVE = 1024
-"""Tokens of the context kept free for the answer, or a quarter of it where that is less."""
-TITLE_WIDTH = 60
 
 
 class Session:
     """A conversation with an engine behind it; a host may have many.
 
     `turn` is the latest turn. With `keep` false nothing is written to the archive. `conversation` may be replaced
-    between turns, when the user opens another one.
+    between turns, when the user opens another one. `outside` are tools of whoever holds the session: the model is
+    offered them, and a call of one ends the turn with "tool_calls"; `go_on` answers once its result is appended.
     """
 
     def __init__(
@@ -47,6 +44,7 @@ class Session:
         self.ui: UI = ui if ui is not None else host.ui
         self.keep = keep
         self.turn: Turn | None = None
+        self.outside: tuple[Tool, ...] = ()
         self._idle = asyncio.Event()
         self._idle.set()
         self._costs: dict[str, int] = {}
@@ -114,7 +112,7 @@ class Session:
         conversation = to if to is not None else self.conversation
         for message in messages:
             conversation.append(message)
-            conversation.title = conversation.title or one_line(message.text, TITLE_WIDTH)
+            conversation.name_after(message)
         if self.keep:
             for message in messages:
                 await asyncio.to_thread(self.host.archive.save_message, conversation, message.id)
@@ -128,6 +126,14 @@ class Session:
         kept = tuple(part for part in old.message.parts if part.kind != "text")
         return self._answer_to(user(text, *kept), old.parent)
 
+    def go_on(self) -> AsyncGenerator[Event, None]:
+        """Answer the conversation as it stands, a user's message or the results of tools being its last."""
+        path = list(self.conversation.path())
+        question = next((each for each in reversed(path) if each.role == "user"), None)
+        if question is None or path[-1].role not in ("user", "tool"):
+            raise UsageError("There is nothing to answer: a user's message or a tool's result must be the last.")
+        return self._answer_to(question, None, here=True)
+
     def regenerate(self, message_id: str | None = None) -> AsyncGenerator[Event, None]:
         """Answer the same message once more, beside the earlier answers; by default the last one."""
         path = list(self.conversation.path())
@@ -137,14 +143,18 @@ class Session:
             raise UsageError("There is no message to answer yet.")
         return self._answer_to(question, None)
 
-    async def _answer_to(self, message: Message, parent: str | None) -> AsyncGenerator[Event, None]:
+    async def _answer_to(
+        self, message: Message, parent: str | None, *, here: bool = False
+    ) -> AsyncGenerator[Event, None]:
         if self.busy:
             raise UsageError("An answer is under way; stop it first.")
         self._idle.clear()
         turn = self.turn = Turn(self, message)
         try:
-            self._place(message, parent)
+            if not here:
+                self.conversation.ask(message, parent)
             await self._save(message.id)
+            await self.host.begin(self)
             async with aclosing(self._rounds(turn)) as events:
                 async for event in events:
                     yield event
@@ -155,15 +165,8 @@ class Session:
             try:
                 await self._conclude(turn)
             finally:
+                self.host.busy.discard(self)
                 self._idle.set()
-
-    def _place(self, message: Message, parent: str | None) -> None:
-        if message.id in self.conversation.nodes:
-            self.conversation.cut(message.id)
-            return
-        self.conversation.add(message, parent)
-        if not self.conversation.title:
-            self.conversation.title = one_line(message.text, TITLE_WIDTH)
 
     async def _rounds(self, turn: Turn) -> AsyncGenerator[Event, None]:
         async with aclosing(self.warm()) as news:
@@ -171,7 +174,7 @@ class Session:
                 yield progress
         engine = self.host.engines.current()
         assert engine is not None
-        turn.budget = self._budget(engine)
+        turn.budget = budget(engine.info.context_length, self.sampling.max_tokens)
         blocks = await self._blocks(turn)
         for turn.round in range(1, self.host.settings.core.max_rounds + 1):
             layout = await self._lay_out(turn, blocks, engine)
@@ -183,15 +186,15 @@ class Session:
                     yield event
             if not answer.calls or (turn.finished and turn.finished.reason == "failed"):
                 return
+            if any(call.name == tool.name for call in answer.calls for tool in self.outside):
+                turn.finished = Finished("tool_calls")
+                yield turn.finished
+                return
             async with aclosing(self._use_tools(turn, answer)) as events:
                 async for event in events:
                     yield event
         yield Notice(f"The model used tools {turn.round} times and was stopped.", "warning")
         yield turn.finished or Finished("tool_calls")
-
-    def _budget(self, engine: Engine) -> int:
-        length = engine.info.context_length
-        return length - min(self.sampling.max_tokens or ANSWER_RESERVE, length // 4)
 
     async def _blocks(self, turn: Turn) -> list[Block]:
         results = await self.host.hooks.call("context", turn=turn)
@@ -201,14 +204,8 @@ class Session:
         if engine.info.model != self._costs_of:
             self._costs, self._costs_of = {}, engine.info.model
         pinned = frozenset(each for each, node in self.conversation.nodes.items() if node.pinned)
-        draft = Draft(
-            list(blocks),
-            list(self.conversation.path()),
-            turn.message.id,
-            pinned,
-            self.values.get("first_kept"),
-            self._costs,
-        )
+        path = list(self.conversation.path())
+        draft = Draft(list(blocks), path, turn.message.id, pinned, self.values.get("first_kept"), self._costs)
         layout = await lay_out(draft, turn.budget, engine.count_tokens)
         turn.sent = layout.pieces
         turn.message = next(each for each in layout.messages if each.id == turn.message.id)
@@ -221,7 +218,8 @@ class Session:
 
     async def _ask(self, turn: Turn, engine: Engine, layout: Layout, answer: Answer) -> AsyncGenerator[Event, None]:
         """One round: ask the engine, and keep the answer as it grows."""
-        turn.request = await self.host.hooks.fold("prepare_request", Request(layout.messages, self.sampling), turn=turn)
+        asked = Request(layout.messages, self.sampling, self.outside)
+        turn.request = await self.host.hooks.fold("prepare_request", asked, turn=turn)
         parent = self.conversation.head
         saved = time.monotonic()
         finished: Finished | None = None
@@ -288,6 +286,7 @@ class Session:
 
     async def run(self, line: str) -> AsyncGenerator[Event, None]:
         """Run a slash line: the longest action name it begins with. UsageError for an unknown one."""
+        await self.host.fresh()
         action, words = self.resolve(line)
         async with aclosing(actions.run(action, self, actions.parse(action, words))) as events:
             async for event in events:

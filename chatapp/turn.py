@@ -18,11 +18,19 @@ from chatapp.plugins import explain
 if TYPE_CHECKING:
     from chatapp.session import Session
 
+ANSWER_RESERVE = 1024
+"""Tokens of the context kept free for an answer whose length nobody set."""
+
 
 def failure(error: Exception) -> Finished:
     """The end of an answer whose engine raised this."""
     known = isinstance(error, ChatappError)
     return Finished("failed", str(error) if known else f"The engine failed: {explain(error)}")
+
+
+def budget(context: int, answer: int | None) -> int:
+    """Tokens a prompt may have in a context of so many: the answer's are kept free, but a quarter at the most."""
+    return context - min(answer or ANSWER_RESERVE, context // 4)
 
 
 def announced(layout: Layout, values: dict[str, Any]) -> Iterator[Notice]:
