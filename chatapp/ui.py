@@ -72,7 +72,7 @@ def answers_to(ask: Ask) -> dict[str, Permission]:
     """What a person may answer, in words, and what it means."""
     found: dict[str, Permission] = {"Once": "once"}
     if not ask.dangers:
-        found["Always in this conversation"] = "conversation"
+        found[f"Always in this conversation: {ask.scope or 'this tool'}"] = "conversation"
     if ask.exact:
         found["Always for exactly this"] = "always"
     return {**found, "No": "no", WHY: "no"}
@@ -93,6 +93,8 @@ class PlainUI:
         self.quiet = quiet
         self.refused = False
         self.linear = linear or os.environ.get("TERM") == "dumb"
+        self.in_line = False
+        """Whether the text that streams to standard output is in mid-line."""
         self._line = ""
         self._told = ("", 0.0)
 
@@ -101,6 +103,11 @@ class PlainUI:
         if self.quiet and level == "information":
             return
         self._clear()
+        if self.in_line and self.out.isatty() and self.err.isatty():
+            # Both are the same terminal, where this would stand in the answer's line.
+            self.out.write("\n")
+            self.out.flush()
+            self.in_line = False
         mark = {"information": "", "warning": "Warning: ", "error": "Error: "}[level]
         self.err.write(f"{mark}{visible(text)}\n")
         self.err.flush()

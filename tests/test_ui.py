@@ -59,6 +59,16 @@ def test_notices_are_lines_on_standard_error(ui: PlainUI, out: io.StringIO, err:
     assert out.getvalue() == ""
 
 
+def test_a_notice_stands_on_a_line_of_its_own(err: Screen) -> None:
+    for screen, answer in ((Screen(), "One two\n"), (io.StringIO(), "One two")):
+        ui = PlainUI(screen, err)
+        screen.write("One two")
+        ui.in_line = True
+        ui.notify("Three words.")
+        # A file takes the answer alone, to which the terminal's line does not belong.
+        assert (screen.getvalue(), ui.in_line) == (answer, not screen.isatty())
+
+
 def test_a_quiet_one_says_what_is_wrong_only(out: io.StringIO, err: Screen) -> None:
     ui = PlainUI(out, err, quiet=True)
     ui.notify("All is well.")

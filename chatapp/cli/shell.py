@@ -113,7 +113,6 @@ class Printer:
         self.ui = ui
         self.as_json = as_json
         self._answer = answer
-        self._in_line = False
 
     def show(self, event: Event) -> None:
         """Show one event as it comes."""
@@ -138,7 +137,7 @@ class Printer:
         out = sys.stdout if isinstance(event, TextDelta) else sys.stderr
         out.write(visible(event.text))
         out.flush()
-        self._in_line = not event.text.endswith("\n")
+        self.ui.in_line = not event.text.endswith("\n")
 
     def _show_json(self, event: Event) -> None:
         if isinstance(event, Data):
@@ -151,9 +150,9 @@ class Printer:
         sys.stdout.flush()
 
     def _end_line(self) -> None:
-        if self._in_line:
+        if self.ui.in_line:
             sys.stdout.write("\n")
-            self._in_line = False
+            self.ui.in_line = False
 
     def finish(self) -> None:
         """End the answer with a line break."""
