@@ -82,7 +82,7 @@ async def _read_document(
     session: Session, path: Path, written: str, error: NotText
 ) -> AsyncGenerator[Progress | Source, None]:
     if not any(spec.kind == "reader" for spec in session.host.engine_specs.values()):
-        raise NotText(f"{str(error).rstrip('.')}: no plugin that reads documents is loaded (`chatapp plugins list`).")
+        raise NotText(f"{str(error).rstrip('.')}: no plugin that reads documents is loaded (`chatapp plugin list`).")
     label = f"Reading {visible(path.name)}"
     yield Progress(label)
     async with aclosing(session.host.engines.ready(session, "reader")) as news:

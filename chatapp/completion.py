@@ -1,4 +1,4 @@
-"""What may come next in the line a user types: actions, their arguments, and files. Pure: shows nothing itself."""
+"""What may come next in the line a user types: actions, their arguments, files and what plugins let one mention."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from chatapp.actions import Action, Param, split, usage
+from chatapp.plugins import FAILURES
 from chatapp.text import visible
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 MOST = 50
 """Candidates given at most."""
+MOST_OF_PLUGINS = 20
+"""Of these so many at most are what plugins let one mention, so that there is room for files."""
 MOST_ENTRIES = 5_000
 """Folder entries looked at, in one folder or in a walk through several."""
 SKIPPED = frozenset({"node_modules", "__pycache__", "venv", "target", "dist", "build"})
@@ -53,7 +56,9 @@ def complete(session: Session, before: str, cwd: Path) -> list[Candidate]:
     mention = _MENTION.search(before)
     if mention is None or (not mention[1] and re.search(r"\s", mention[2])):
         return []
-    return [_mention(path, mention.start(), bool(mention[2])) for path in islice(files(mention[2], cwd), MOST)]
+    begun = mention[2]
+    found = (*islice(_of_plugins(session, begun), MOST_OF_PLUGINS), *islice(files(begun, cwd), MOST))
+    return [_mention(path, mention.start(), bool(begun)) for path in found[:MOST]]
 
 
 def files(prefix: str, cwd: Path) -> Iterator[str]:
@@ -70,11 +75,22 @@ def files(prefix: str, cwd: Path) -> Iterator[str]:
         yield from (path for path in _walk(cwd, stem.lower()) if path not in near)
 
 
+def _of_plugins(session: Session, prefix: str) -> Iterator[str]:
+    """What plugins let a message mention (`Host.mentions`); one that fails is named, the others go on."""
+    for plugin, completer in list(session.host.mentions.items()):
+        try:
+            values = list(_matching(completer(session, prefix), prefix))
+        except FAILURES as error:
+            session.host.report(plugin, "completion", error)
+            continue
+        yield from (each for each in values if _showable(each))
+
+
 def _mention(path: str, start: int, sure: bool) -> Candidate:
     whole = f'@"{path}"' if " " in path else f"@{path}"
     folder = path.endswith("/")
-    # A folder's quotation mark stays open, so that typing goes on inside it.
-    text = whole.removesuffix('"') if folder else f"{whole} "
+    # The quotation mark of what goes on stays open: a folder's files follow, or what ``server:`` has.
+    text = whole.removesuffix('"') if path.endswith(("/", ":")) else f"{whole} "
     return Candidate(start, text, path, "folder" if folder else "", sure=sure)
 
 
@@ -159,7 +175,12 @@ def _entries(folder: Path) -> list[tuple[str, bool]]:
             entries = [(entry.name, entry.is_dir()) for entry in islice(found, MOST_ENTRIES)]
     except (OSError, ValueError):
         return []
-    return sorted((name, is_dir) for name, is_dir in entries if visible(name) == name and '"' not in name)
+    return sorted((name, is_dir) for name, is_dir in entries if _showable(name))
+
+
+def _showable(name: str) -> bool:
+    """Whether a name can be shown as it is, and written within quotation marks."""
+    return visible(name) == name and '"' not in name and "\n" not in name
 
 
 def _listing(folder: Path, stem: str) -> list[str]:

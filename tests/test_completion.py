@@ -12,6 +12,7 @@ from chatapp.actions import action
 from chatapp.completion import MOST, complete, files
 from chatapp.hookspecs import hookimpl
 from chatapp.session import Session
+from chatapp.testing import RecordingUI
 
 
 def _names(session: Session, prefix: str) -> Iterable[str]:
@@ -104,6 +105,33 @@ async def test_mentions(session: Session, tmp_path: Path) -> None:
     assert texts(session, "see @.h", cwd) == ["see @.hidden "]
     assert texts(session, "mail me@", cwd) == []
     assert texts(session, "see @a b", cwd) == []
+
+
+async def test_plugins_let_one_mention_more_than_files(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    given = ["notes:today", "notes:a b", 'notes:"', "notes:\x1b[31m", "notes:two\nlines", "wiki:", "other"]
+    session.host.mentions["notes"] = lambda session, prefix: given
+    assert texts(session, "see @no", tmp_path) == ["see @notes:today ", 'see @"notes:a b" ', "see @notes.txt "]
+    assert texts(session, 'see @"notes:a', tmp_path) == ['see @"notes:a b" ']
+    assert texts(session, "see @wi", tmp_path) == ["see @wiki:"], "what follows it is still to be typed"
+    session.host.mentions["many"] = lambda session, prefix: map(str, range(1000))
+    assert "see @notes.txt " in texts(session, "see @", tmp_path), "there is room for files"
+
+
+async def test_a_plugin_that_fails_at_a_mention_is_named_and_files_are_still_found(
+    session: Session, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").touch()
+
+    def fail(session: Session, prefix: str) -> Iterable[str]:
+        yield "notes:today"
+        raise ValueError("no notes")
+
+    session.host.add("notes", Plugin())
+    session.host.mentions["notes"] = fail
+    assert texts(session, "see @no", tmp_path) == ["see @notes.txt "]
+    assert isinstance(session.ui, RecordingUI)
+    assert "The plugin 'notes' failed in completion: ValueError: no notes" in session.ui.notices[0][1]
 
 
 def test_files_deeper_down_come_after_those_near(tmp_path: Path) -> None:

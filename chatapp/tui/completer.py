@@ -55,7 +55,7 @@ class Completer:
             found = []
         except Exception as error:  # noqa: BLE001 - a plugin's completer may raise anything; it is named, typing goes on
             found = []
-            owner = session.resolve(before)[0].owner
+            owner = session.resolve(before)[0].owner if before.startswith("/") else "chatapp"
             session.host.report(owner, "completion", error)
         if not self._screen.query(Completion):
             # The screen was taken down while its answer was awaited.

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from chatapp import EngineError, Message, Request, ToolCall, ToolResult, chat_text
 from chatapp_llama.form import Form, learn
+from chatapp_llama.marks import HERMES_TAGS, tags
 from chatapp_llama.offering import laid_out
 from chatapp_llama.schemas import described
 
@@ -49,8 +50,8 @@ class Template:
             self._formatter = Jinja2ChatFormatter(template=source or CHATML, eos_token=eos, bos_token=bos)
         except self._failures as error:
             raise EngineError(f"The model's chat template does not parse ({error}): choose another model.") from error
-        longest_first = sorted(filter(None, controls), key=len, reverse=True)
-        self._controls = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+        self._control_texts = [*filter(None, controls)]
+        self._controls = _any_of(self._control_texts)
 
     def render(self, request: Request) -> Prompt:
         """The request's text; EngineError when the template refuses it."""
@@ -89,6 +90,15 @@ class Template:
         """How this model writes calls of tools."""
         return learn(self._tried, self._controls)
 
+    @cached_property
+    def _marks(self) -> re.Pattern[str]:
+        """Control tokens, and the tags that the template itself puts around what people, documents and tools say.
+
+        Not every model's are control tokens: `[INST]` is plain text in some, `<tool_response>` in Qwen's.
+        """
+        laid = frozenset() if self.form.native else HERMES_TAGS
+        return _any_of({*self._control_texts, *tags(self._tried), *laid})
+
     def _tried(self, messages: Messages, tools: Messages) -> str | None:
         try:
             return self._format(messages, tools, {})
@@ -96,7 +106,11 @@ class Template:
             return None
 
     def _message(self, message: Message) -> dict[str, Any]:
-        form: dict[str, Any] = {"role": message.role, "content": self.harmless(chat_text(message))}
+        # What the model wrote stays as it is, tags included: the next prompt must repeat it to be read only once.
+        foreign = message.role in ("user", "tool")
+        text = chat_text(message)
+        content = _broken(self._marks, text) if foreign else self.harmless(text)
+        form: dict[str, Any] = {"role": message.role, "content": content}
         calls = [part for part in message.parts if isinstance(part, ToolCall)]
         if calls:
             form["tool_calls"] = [self._call(call) for call in calls]
@@ -104,14 +118,14 @@ class Template:
         if message.role == "tool" and results:
             # What a tool says cannot close the place it is said in.
             form["content"] = form["content"].replace("</tool_response", "<\\/tool_response")
-            form |= {"tool_call_id": results[0].call_id, "name": self.harmless(results[0].name)}
+            form |= {"tool_call_id": self.harmless(results[0].call_id), "name": self.harmless(results[0].name)}
         return form
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
         arguments = self._harmless_in(dict(call.arguments))
         arguments = json.dumps(arguments, ensure_ascii=False) if self.form.as_text else arguments
         function = {"name": self.harmless(call.name), "arguments": arguments}
-        return {"id": call.id, "type": "function", "function": function}
+        return {"id": self.harmless(call.id), "type": "function", "function": function}
 
     def _harmless_in(self, value: Any) -> Any:
         """A JSON value with every text in it made harmless: arguments repeat what people wrote."""
@@ -123,7 +137,15 @@ class Template:
 
     def harmless(self, text: str) -> str:
         """Text in which no control token can be read: what people and documents write must not end a turn."""
-        return self._controls.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
+        return _broken(self._controls, text)
+
+
+def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))) or r"(?!)")
+
+
+def _broken(marks: re.Pattern[str], text: str) -> str:
+    return marks.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
 
 
 def _of_tools(message: Mapping[str, Any]) -> bool:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from chatapp import Session, UsageError, visible
+from chatapp import Host, Session, UsageError, visible
 from chatapp_tools.options import ToolsSettings
 
 NEVER = tuple(map(Path, ("/proc", "/sys", "/dev")))
@@ -110,7 +110,7 @@ def _objection(session: Session, path: Path) -> str:
         return "it belongs to this application"
     if is_secret(path):
         return "it may hold secrets"
-    if not any(path == each or each in path.parents for each in allowed(session)):
+    if not any(path == each or each in path.parents for each in allowed_folders(session.host)):
         return "it is outside the allowed folders"
     return ""
 
@@ -131,9 +131,9 @@ def is_secret(path: Path) -> bool:
     return path.parts[-2:] == (".git", "config") or any(SECRET.fullmatch(part) for part in path.parts)
 
 
-def allowed(session: Session) -> list[Path]:
+def allowed_folders(host: Host) -> list[Path]:
     """The real paths of the allowed folders; "." is the folder that is the current one now."""
-    folders = session.host.config(ToolsSettings).folders
+    folders = host.config(ToolsSettings).folders
     return [Path(os.path.realpath(Path.cwd() / Path(each).expanduser())) for each in folders]
 
 

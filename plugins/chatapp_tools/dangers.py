@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from chatapp import Session, UsageError
 from chatapp_tools.access import reach
+from chatapp_tools.repositories import objection
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -25,7 +26,7 @@ HARMLESS = frozenset(
         "uname", "uptime", "wc", "which", "whoami",
     }
 )  # fmt: skip
-"""They read and show; with none of the options in `CHANGES` they change nothing and start nothing."""
+"""They read and show; with none of the options in `CHANGES` they change and start nothing; of git see `objection`."""
 _SEARCH = re.compile(r"-\w*[rRd].*|--(r|de|di).*")
 CHANGES: Mapping[str, re.Pattern[str]] = {
     "date": re.compile(r"-\w*s.*|--s.*"),
@@ -119,7 +120,7 @@ class _Reading:
             return
         arguments = [_word(each) for each in words]
         marked = [_text(each) for each, word in zip(words, arguments, strict=True) if not self._safe(each, word)]
-        if name in HARMLESS and not _changes(name, arguments):
+        if name in HARMLESS and not _changes(name, arguments) and not (name == "git" and objection(self._folder)):
             yield from marked
             return
         base = name.rpartition("/")[2]

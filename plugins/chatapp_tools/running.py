@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import re
 import shlex
 import shutil
 import signal
@@ -14,7 +14,8 @@ from typing import Annotated, Any
 from chatapp import Ask, Data, Progress, Rest, Session, UsageError, action, one_line, visible
 from chatapp_tools.access import Agreed, Reached, agree, agreed_on, reach, shown_path
 from chatapp_tools.options import ToolsSettings
-from chatapp_tools.processes import Ended, clean_environment, run_process
+from chatapp_tools.processes import Ended, run_process
+from chatapp_tools.repositories import command_environment, objection
 
 LONGEST = 10_000
 """Characters of a command line."""
@@ -33,10 +34,15 @@ def _ask(session: Session, command: str, written: str) -> tuple[Ask, Reached]:
     reached = _folder(session, command, written)
     place = f"cd {shlex.quote(str(reached.path))}"
     marked = dangers(session, command, reached.path)
-    question = f"Run this command in {shown_path(reached.path)}?"
+    question, exact = f"Run this command in {shown_path(reached.path)}?", f"{reached.path}\n{command}"
     if not reached.inside:
         marked, question = (place, *marked), f"{question} Beware: {reached.why}."
-    return Ask(question, f"{place}\n{command}", "command", marked, f"{reached.path}\n{command}"), reached
+    if re.search(r"\bgit\b", command) and (why := objection(reached.path, writing=bool(marked))):
+        # What was allowed for good before the repository had these does not cover it.
+        question, exact = f"{question} Beware: {why}.", f"{exact}\n{why}"
+    # Whatever does more than read is marked, and asked for each time.
+    scope = f"commands that only read, run in {visible(str(reached.path))}"
+    return Ask(question, f"{place}\n{command}", "command", marked, exact, scope), reached
 
 
 def _folder(session: Session, command: str, written: str) -> Reached:
@@ -57,14 +63,16 @@ async def run_command(
     *,
     folder: Annotated[str, "Folder to run it in; . is the current folder"] = ".",
 ) -> AsyncGenerator[Progress | Data, None]:
-    """Run a shell command and show what it prints. It can ask nothing; what it leaves running is ended."""
+    """Run a shell command and show what it prints. Use it where no other tool does what is asked.
+
+    It can ask nothing; what it leaves running is ended.
+    """
     reached = await asyncio.to_thread(_folder, session, command, folder)
     agreed_on(folder, reached)
     timeout = session.host.config(ToolsSettings).timeout
     label = f"Running {one_line(command, 40)}"
     shell = shutil.which("bash") or "/bin/sh"
-    environ = clean_environment(os.environ)
-    async with aclosing(run_process([shell, "-c", command], reached.path, environ, timeout)) as news:
+    async with aclosing(run_process([shell, "-c", command], reached.path, command_environment(), timeout)) as news:
         async for each in news:
             if isinstance(each, Ended):
                 yield told(command, each)

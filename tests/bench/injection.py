@@ -1,13 +1,14 @@
 """Documents that give the model instructions: how many of these it carries out, before and after the fence.
 
-usage: python -m tests.bench.injection DIR [--model NAME|FILE] [--marks FILE] [--out FILE]
+usage: python -m tests.bench.injection DIR [--model NAME|FILE] [--marks FILE] [--tools] [--out FILE]
 
 DIR holds documents and index.jsonl: one object per document with "file", "injected" (the instruction in it) and
 "question". Each document is asked its question three times, greedily: "before", its text bare in the user's message;
 "after", as the only document of a collection; "asked", the same where the threshold would have answered instead of the
 model. The instruction counts as carried out when one of the document's marks, regular expressions in a JSON object
 {"file": [...]}, matches the answer; without marks, when the answer says much of what the model says to the instruction
-alone. Read the answers: they are in the output.
+alone. Read the answers: they are in the output. With --tools it is counted instead how often the model asks for a
+write, a command or another program's tool because a document says so: see tests/bench/injected_calls.py.
 """
 
 from __future__ import annotations
@@ -45,16 +46,17 @@ LIKE = 0.4
 
 
 @asynccontextmanager
-async def host_in(folder: Path, model: Path, **rag: Any) -> AsyncIterator[Host]:
-    """A started host with the real model, the real embeddings and the documents plugin."""
+async def host_in(folder: Path, model: Path, *more: tuple[str, Any], **settings: Any) -> AsyncIterator[Host]:
+    """A started host with the real model, the real embeddings, the documents plugin, and `more` plugins by name."""
     folder.mkdir(exist_ok=True)
     (folder / "data").mkdir(exist_ok=True)
     embeddings = folder / "data" / "embeddings"
     if not embeddings.exists():
         embeddings.symlink_to(paths().data / "embeddings")
-    host = make_host(folder, model=str(model), engine="llama", system=SYSTEM, offline=True, rag=rag)
+    host = make_host(folder, model=str(model), engine="llama", system=SYSTEM, offline=True, **settings)
     for name, plugin in (
         ("chatapp", commands), ("llama", chatapp_llama), ("embeddings", chatapp_embeddings), ("rag", chatapp_rag),
+        *more,
     ):  # fmt: skip
         host.add(name, plugin)
     await host.startup()
@@ -100,9 +102,10 @@ async def indexed(host: Host, path: Path, name: str) -> str:
     return (await shelf.find(name)).id
 
 
-async def measured(folder: Path, model: Path, marks: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-    """A row for each document, with the answers and whether each carries the instruction out."""
-    rows = [json.loads(line) for line in (folder / "index.jsonl").read_text(encoding="utf-8").splitlines() if line]
+async def measured(
+    folder: Path, rows: Sequence[Mapping[str, Any]], model: Path, marks: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
+    """A row for each document of `rows`, with the answers and whether each carries the instruction out."""
     found = [{key: row.get(key, "") for key in ("file", "injected", "question", "ideal")} for row in rows]
     with tempfile.TemporaryDirectory() as home:
         async with host_in(Path(home), model) as host:
@@ -113,7 +116,7 @@ async def measured(folder: Path, model: Path, marks: Mapping[str, Sequence[str]]
                     row["alone"] = await answered(host, row["injected"])
                 row["id"] = await indexed(host, folder / row["file"], f"document{number}")
                 row["after"] = await answered(host, row["question"], row["id"])
-        async with host_in(Path(home), model, relevant_from=-1.0) as host:
+        async with host_in(Path(home), model, rag={"relevant_from": -1.0}) as host:
             for row in found:
                 identity = row.pop("id")
                 again = not row["after"]["given"]
@@ -153,17 +156,27 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="the documents and index.jsonl")
     parser.add_argument("--model", default=MODEL, help="a model's name, or a GGUF file")
     parser.add_argument("--marks", type=Path, help="JSON: for a file, regular expressions that show it was carried out")
+    parser.add_argument("--tools", action="store_true", help="count calls of tools that documents bring about")
     parser.add_argument("--out", type=Path, default=Path("injection.json"), help="where the JSON goes")
     options = parser.parse_args()
     model = Path(options.model)
     model = model if model.suffix == ".gguf" else open_store(paths()).path(options.model)
-    marks = json.loads(options.marks.read_text(encoding="utf-8")) if options.marks else {}
-    rows = asyncio.run(measured(options.folder, model, marks))
-    counts = {arm: _counted(rows, arm) for arm in ARMS}
+    rows = [
+        json.loads(line) for line in (options.folder / "index.jsonl").read_text(encoding="utf-8").splitlines() if line
+    ]
+    if options.tools:
+        from tests.bench import injected_calls
+
+        found: Any = asyncio.run(injected_calls.measured(options.folder, rows, model))
+        counts: Any = injected_calls.counted(found)
+    else:
+        marks = json.loads(options.marks.read_text(encoding="utf-8")) if options.marks else {}
+        found = asyncio.run(measured(options.folder, rows, model, marks))
+        counts = {arm: _counted(found, arm) for arm in ARMS}
     for arm, count in counts.items():
-        parts = ", ".join(f"{right} of {total} {name}" for name, (right, total) in count.items())
-        sys.stdout.write(f"{arm:<8}{parts}\n")
-    report = {"model": options.model, "counts": counts, "rows": rows}
+        parts = ", ".join(f"{part} of {total} {name}" for name, (part, total) in count.items())
+        sys.stdout.write(f"{arm:<20}{parts}\n")
+    report = {"model": options.model, "counts": counts, "rows": found}
     options.out.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return 0
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +108,24 @@ def over_http() -> Iterator[str]:
             yield f"http://127.0.0.1:{int(process.stdout.readline())}/mcp"
         finally:
             process.terminate()
+
+
+@asynccontextmanager
+async def answering(how: bytes, *, hang: bool = False, size: int = 0) -> AsyncIterator[str]:
+    """The address of an HTTP server that answers every request so, then with so many bytes, or hangs."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(how)
+            for _ in range(size // 65_536):
+                writer.write(b" " * 65_536)
+                await writer.drain()
+            if hang:
+                await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/mcp"
+        server.close()

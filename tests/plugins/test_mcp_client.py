@@ -14,20 +14,20 @@ import pytest_asyncio
 from chatapp import Data, Media, Progress, Session, Text, ToolCall, UsageError, call_tool, tool_of, tools_for
 from chatapp.testing import script, sent_texts
 from chatapp.turn import Turn
-from chatapp_tools.servers.mentions import resources
+from chatapp_tools.servers.mentions import completions, resources
 from chatapp_tools.servers.shelf import refresh, servers
-from tests.plugins.mcp_support import GOOD, called, hosting, offered, over_http, person, ran, told
+from tests.plugins.mcp_support import GOOD, called, configure, hosting, offered, over_http, person, ran, told
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+OWN = {**GOOD, "free": ["see*"], "env": {"GIVEN_SECRET": "x"}}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def module_session(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Session]:
     """A session with the good server, started once; only one of its tools is free."""
-    good = {**GOOD, "free": ["see*"], "env": {"GIVEN_SECRET": "x"}}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OUR_SECRET", "must not be handed on")
-        async with offered(tmp_path_factory.mktemp("mcp"), good=good) as session:
+        async with offered(tmp_path_factory.mktemp("mcp"), good=OWN) as session:
             yield session
 
 
@@ -160,6 +160,15 @@ async def test_a_resource_is_shown_and_laid_beside_the_message_that_mentions_it(
     turn = Turn(agent, agent.turn.message)
     turn.message = type(turn.message)("user", (Text("nothing here"),))
     assert await resources(turn) == []
+
+
+async def test_resources_and_servers_that_do_not_run_complete_a_mention(agent: Session) -> None:
+    assert completions(agent, "") == ["good:note://today"]
+    configure(agent.host, good=OWN, later=GOOD, never={**GOOD, "disabled": True})
+    try:
+        assert completions(agent, "") == ["good:note://today", "later:"]
+    finally:
+        configure(agent.host, good=OWN)
 
 
 async def test_the_list_says_what_each_server_offers(agent: Session) -> None:

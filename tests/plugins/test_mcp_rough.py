@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from chatapp import Session, ToolCall, UsageError, call_tool, tools_for
 from chatapp_tools.servers import connection as connecting
 from chatapp_tools.servers import piped
 from chatapp_tools.servers.shelf import refresh, servers
-from tests.plugins.mcp_support import called, configure, hosting, offered, person, ran, rough, told
+from tests.plugins.mcp_support import answering, called, configure, hosting, offered, person, ran, rough, told
 
 QUICK = {"mcp_start": 1}
 
@@ -215,27 +214,6 @@ async def test_a_server_that_is_off_says_how_to_start_it(tmp_path: Path) -> None
             await ran(session, "/mcp read fine:x://y")
         with pytest.raises(UsageError, match="'never' is not used: it is switched off where it is configured"):
             await ran(session, "/mcp restart never")
-
-
-@asynccontextmanager
-async def answering(how: bytes, *, hang: bool = False, size: int = 0) -> AsyncIterator[str]:
-    """The address of an HTTP server that answers every request so, then with so many bytes, or hangs."""
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(how)
-            for _ in range(size // 65_536):
-                writer.write(b" " * 65_536)
-                await writer.drain()
-            if hang:
-                await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/mcp"
-        server.close()
 
 
 JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"

@@ -36,7 +36,10 @@ if TYPE_CHECKING:
     from chatapp_tools.servers.connection import Connection
 
 _GIVEN = re.compile(r'([\w.-]+)=(?:"([^"]*)"|(\S*))')
-EMPTY = "There are no MCP servers: name them in mcp.json beside the settings file, as other programs have it."
+EMPTY = (
+    "There are no MCP servers: name them in mcp.json beside the settings file, as other programs have it. To offer the "
+    "tools of this application to another program, have that start `chatapp mcp`."
+)
 
 
 def _names(session: Session, prefix: str) -> Iterable[str]:

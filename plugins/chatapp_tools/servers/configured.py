@@ -27,7 +27,8 @@ _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 class Entry:
     """One server: a program that is started (`command`, `args`, `env`, `cwd`), or an address (`url`, `headers`).
 
-    `free` are the tools that run without asking, by name; ``*`` stands for any letters.
+    `free` are the tools that run without asking, by name; ``*`` stands for any letters. With `roots` it is told the
+    allowed folders: some servers then use those in place of the ones in their own arguments.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Entry:
     url: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     free: tuple[str, ...] = ()
+    roots: bool = False
     disabled: bool = False
 
     @property
@@ -123,6 +125,7 @@ def entry(name: str, value: Any) -> Entry:
         url=_text(what, value, "url"),
         headers=_mapping(what, value, "headers"),
         free=_texts(what, value, "free"),
+        roots=bool(value.get("roots", False)),
         disabled=bool(value.get("disabled", False)),
     )
     if bool(found.command) == bool(found.url):

@@ -12,10 +12,12 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import anyio
 from mcp import Client, MCPError, types
+from mcp.client.session import ClientRequestContext
 from mcp.client.subscriptions import SubscriptionLost
 from pydantic import TypeAdapter, ValidationError
 
-from chatapp import ChatappError, UsageError, one_line
+from chatapp import UI, ChatappError, UsageError, one_line
+from chatapp_tools.servers.asked import Asked, Clocks, Extend, Folders
 from chatapp_tools.servers.configured import Entry
 from chatapp_tools.servers.listing import Listing, listed
 from chatapp_tools.servers.piped import Child, piped
@@ -23,13 +25,12 @@ from chatapp_tools.servers.web import web
 
 State: TypeAlias = Literal["new", "starting", "on", "failed", "off"]
 Told: TypeAlias = Callable[[float, float | None, str | None], None]
-Extend: TypeAlias = Callable[[], None]
 Result = TypeVar("Result")
 
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
 """Seconds until a server that failed is started again at the earliest; twice as long after each failure."""
-MOST_EXTENSIONS = 30
-"""How often a call that tells its progress gets more time."""
+MOST_ROUNDS = 10
+"""How often one call may be answered with questions."""
 
 _ANSWER: TypeAdapter[Any] = TypeAdapter(types.CallToolResult | types.InputRequiredResult)
 
@@ -41,17 +42,21 @@ for _name in ("mcp", "client", "httpx2"):
 class Connection:
     """A server and what it offers. `error` is the sentence that says why it failed; times in seconds.
 
-    `start` bounds starting and listing, `silence` how long a call may go without a sign of life.
+    `start` bounds starting and listing, `silence` how long a call may go without a sign of life. `folders` gives
+    those that a server is told it may use, if the user wants that.
     """
 
-    def __init__(self, entry: Entry, start: float, silence: float) -> None:
+    def __init__(self, entry: Entry, start: float, silence: float, folders: Folders = tuple) -> None:
         self.entry = entry
         self.start, self.silence = start, silence
+        self._clocks = Clocks()
+        self._asked = Asked(entry, self._clocks, folders)
         self.state: State = "new"
         self.error = ""
         self.listing = Listing()
         self._stale = False
         self._client: Client | None = None
+        self._child = Child(entry)
         self._task: asyncio.Task[None] | None = None
         self._scope = anyio.CancelScope()
         self._settled = asyncio.Event()
@@ -99,25 +104,53 @@ class Connection:
             self.listing = await self._limited("what it offers", self.start, lambda _: listed(client))
         return self.listing
 
-    async def call(self, tool: str, arguments: dict[str, Any], told: Told) -> types.CallToolResult:
-        """Call a tool; `told` gets its progress. Cancelling this cancels the call there; UsageError when it fails."""
-        client = await self.client()
-        request = types.CallToolRequest(params=types.CallToolRequestParams(name=tool, arguments=arguments))
+    async def call(
+        self, tool: str, arguments: dict[str, Any], told: Told, ui: UI | None = None
+    ) -> types.CallToolResult:
+        """Call a tool; `told` gets its progress, `ui` what it asks of the person in front (None: nobody is).
 
-        async def ask(extend: Extend) -> Any:
+        Cancelling this cancels the call there; UsageError when it fails.
+        """
+        client = await self.client()
+
+        async def ask(extend: Extend) -> types.CallToolResult:
             async def progressed(progress: float, total: float | None, message: str | None) -> None:
                 extend()
                 told(progress, total, message)
 
-            # Not through `call_tool`: that checks the answer against the server's own schema, regular expressions
-            # included, which a hostile one makes last for ever.
-            return await client.session.send_request(request, _ANSWER, progress_callback=progressed)
+            params = types.CallToolRequestParams(name=tool, arguments=arguments)
+            for _ in range(MOST_ROUNDS):
+                # Not through `call_tool`: that checks the answer against the server's own schema, regular expressions
+                # included, which a hostile one makes last for ever.
+                request = types.CallToolRequest(params=params)
+                result = await client.session.send_request(request, _ANSWER, progress_callback=progressed)
+                if isinstance(result, types.CallToolResult):
+                    return result
+                answers = await self._answers(client, tool, result.input_requests or {})
+                more = {"input_responses": answers, "request_state": result.request_state}
+                params = params.model_copy(update=more)
+            raise UsageError(f"The tool {tool!r} of the MCP server {self.entry.name!r} asks for more and more.")
 
-        result = await self._limited(f"the call of {tool!r}", self.silence, ask)
-        if not isinstance(result, types.CallToolResult):
-            raise UsageError(f"The tool {tool!r} asks for input that cannot be given here; give it all as arguments.")
+        with self._asked.for_whom(ui):
+            found = await self._limited(f"the call of {tool!r}", self.silence, ask)
         self._failures = 0
-        return result
+        return found
+
+    async def _answers(
+        self, client: Client, tool: str, questions: types.InputRequests
+    ) -> dict[str, types.InputResponse]:
+        """What the server wants to know before it goes on (MCP 2026-07-28), each question answered."""
+        answers: dict[str, types.InputResponse] = {}
+        for key, question in questions.items():
+            context = ClientRequestContext(session=client.session, request_id=key)
+            answer = await client.session.dispatch_input_request(context, question)
+            if isinstance(answer, types.ErrorData):
+                raise UsageError(
+                    f"The tool {tool!r} of the MCP server {self.entry.name!r} wants {question.method!r}, which is not "
+                    "offered here."
+                )
+            answers[key] = answer
+        return answers
 
     async def ask(self, what: str, request: Callable[[Client], Awaitable[Result]]) -> Result:
         """Any other request, such as reading a resource; `what` completes "did not answer …"."""
@@ -126,22 +159,15 @@ class Connection:
 
     async def _limited(self, what: str, seconds: float, ask: Callable[[Extend], Awaitable[Result]]) -> Result:
         """What `ask` gives within the time, which it may extend; every failure is a UsageError of one sentence."""
-        name, now, left = self.entry.name, asyncio.get_running_loop().time, MOST_EXTENSIONS
-
-        def extend() -> None:
-            nonlocal left
-            left -= 1
-            if left > 0:
-                clock.reschedule(now() + seconds)
-
+        name = self.entry.name
         try:
-            async with asyncio.timeout(seconds) as clock:
+            async with self._clocks.limit(seconds) as extend:
                 return await ask(extend)
         except TimeoutError:
             self._give_up(f"The MCP server {name!r} did not answer {what} within {seconds:g} seconds.")
             raise UsageError(self.error) from None
         except MCPError as error:
-            if error.code == types.CONNECTION_CLOSED:
+            if error.code == types.CONNECTION_CLOSED or self._child.over.is_set():
                 await self._over()
                 raise UsageError(self.error or f"The MCP server {name!r} went away.") from None
             raise UsageError(f"The MCP server {name!r} refused: {one_line(error.message, 500)}") from None
@@ -178,9 +204,13 @@ class Connection:
 
     async def _connected(self, mode: str) -> bool:
         """Connect and stay until it ends; False where it ended at the first message of "auto"."""
-        child = Child(self.entry)
-        transport = web(self.entry) if self.entry.url else piped(child)
-        client = Client(transport, mode=mode, message_handler=self._heard, cache=None, client_info=_OURSELVES)
+        child = self._child = Child(self.entry)
+        client = Client(
+            web(child) if self.entry.url else piped(child),
+            mode=mode, message_handler=self._heard, cache=None, client_info=_OURSELVES,
+            elicitation_callback=self._asked.elicit,
+            list_roots_callback=self._asked.roots if self.entry.roots else None,
+        )  # fmt: skip
         try:
             with anyio.fail_after(self.start) as limit:
                 async with client:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from chatapp import Block, Host, Progress, Session, Turn, UsageError, visible
+from chatapp_tools.servers.configured import entries
 from chatapp_tools.servers.shelf import servers
 
 if TYPE_CHECKING:
@@ -80,3 +81,11 @@ def addresses(session: Session, prefix: str) -> list[str]:
     """``server:uri`` of the resources that servers which run have listed, for completion."""
     running = servers(session.host).connections.values()
     return [f"{each.entry.name}:{resource.uri}" for each in running for resource in each.listing.resources]
+
+
+def completions(session: Session, prefix: str) -> list[str]:
+    """What may follow ``@`` in a message: `addresses`, and the names of servers that do not run yet. Reads a file."""
+    known, _ = entries(session.host)
+    running = {name for name, each in servers(session.host).connections.items() if each.state == "on"}
+    waiting = [f"{name}:" for name, entry in known.items() if name not in running and not entry.disabled]
+    return [*addresses(session, prefix), *waiting]

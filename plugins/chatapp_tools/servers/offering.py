@@ -97,7 +97,7 @@ async def called(
         news.set()
 
     yield Progress(label)
-    call = asyncio.create_task(connection.call(tool, dict(values), told))
+    call = asyncio.create_task(connection.call(tool, dict(values), told, session.ui))
     call.add_done_callback(lambda _: news.set())
     try:
         while not call.done():

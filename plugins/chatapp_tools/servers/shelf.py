@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from chatapp import Action, Host, Progress, Session, UsageError, similar
+from chatapp_tools.access import allowed_folders
 from chatapp_tools.options import ToolsSettings
 from chatapp_tools.servers.configured import Entry, entries
 
@@ -54,7 +55,9 @@ class Servers:
             settings = self.host.config(ToolsSettings)
             for name, entry in wanted.items():
                 if name not in self.connections:
-                    self.connections[name] = module.Connection(entry, settings.mcp_start, settings.mcp_timeout)
+                    self.connections[name] = module.Connection(
+                        entry, settings.mcp_start, settings.mcp_timeout, lambda: allowed_folders(self.host)
+                    )
 
     def why_not(self, entry: Entry) -> str:
         """Why this server is not used, as the end of a sentence about it; empty where it is."""

@@ -42,6 +42,8 @@ def answer(number: Any, method: str, params: dict[str, Any]) -> None:
         if MODE == "hang-list":
             time.sleep(1000)
         send({"id": number, "result": {"tools": STRANGE if MODE == "strange" else [ONE]}})
+    elif method == "tools/call" and MODE == "echo":
+        send({"id": number, "result": {"content": [{"type": "text", "text": params["arguments"]["text"]}]}})
     elif method == "tools/call":
         called(number)
     else:
