@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from chatapp import commands
+from chatapp.engine import Engine, EngineConfig, EngineSpec, Report
 from chatapp.errors import ChatappError, EngineError, ModelError, SettingsError, UsageError
 from chatapp.events import TextDelta
+from chatapp.hookspecs import hookimpl
+from chatapp.host import Host
 from chatapp.messages import Data, Text
 from chatapp.session import Session
 from chatapp.testing import script, sent_texts
@@ -163,17 +166,40 @@ async def test_the_model(chat: Session) -> None:
     assert 'model = "scripted"' in chat.host.settings.path.read_text()
     with pytest.raises((ModelError, EngineError)):
         await run(chat, "/model no-such-model")
+    assert await send(chat, "Are you there?") == "OK."
+
+
+class Broken:
+    """An engine that takes one name and cannot be opened."""
+
+    @hookimpl
+    def engines(self) -> list[EngineSpec]:
+        """It."""
+        return [EngineSpec("broken", self._open, accepts=lambda host, model: model == "broken")]
+
+    async def _open(self, host: Host, config: EngineConfig, report: Report) -> Engine:
+        raise EngineError("It is broken.")
+
+
+async def test_a_model_that_cannot_be_opened_leaves_the_one_that_answered(chat: Session) -> None:
+    await send(chat)
+    chat.host.settings.core.engine = ""
+    chat.host.add("broken", Broken())
+    with pytest.raises(EngineError, match="It is broken"):
+        await run(chat, "/model broken --default")
+    assert chat.model == "scripted"
+    assert await send(chat) == "OK."
     assert chat.model == "scripted"
 
 
 async def test_the_plugins(chat: Session, tmp_path: Path) -> None:
-    listed = {str(row["name"]): row for row in await rows(chat, "/plugins list")}
+    listed = {str(row["name"]): row for row in await rows(chat, "/plugin list")}
     assert (listed["example"]["state"], listed["example"]["from"], listed["example"]["error"]) == ("on", "bundled", "")
     assert listed["chatapp"]["state"] == "on"
     write_plugin(tmp_path, "broken", "from chatapp import hookimpl\n@hookimpl\ndef turn_finished(turn): return 1 / 0")
     async with running(tmp_path, load=True, chatapp=commands) as session:
         await send(session)
-        row = next(row for row in await rows(session, "/plugins list") if row["name"] == "broken")
+        row = next(row for row in await rows(session, "/plugin list") if row["name"] == "broken")
     assert (row["state"], row["from"], row["where"]) == ("on", "file", str(tmp_path / "config/plugins/broken.py"))
     assert str(row["error"]).startswith("The plugin 'broken' failed in turn_finished: ZeroDivisionError")
 

@@ -62,14 +62,20 @@ async def model(session: Session, name: Annotated[str, "A model", _models] = "",
         engine = session.host.engines.current()
         opened = f", open with a context of {engine.info.context_length:,} tokens" if engine else ", not loaded yet"
         return f"{session.model}{opened}."
+    before = session.values.get("model")
     session.values["model"] = _full_name(session, name)
+    try:
+        async with aclosing(session.warm()) as news:
+            async for progress in news:
+                session.ui.progress(progress)
+    except BaseException:
+        # Also when the user gave up: whoever answered goes on answering.
+        session.values["model"] = before
+        raise
     session.values.pop("first_kept", None)
     await session.save()
     if default:
         session.host.set_config("", "model", session.values["model"])
-    async with aclosing(session.warm()) as news:
-        async for progress in news:
-            session.ui.progress(progress)
     return f"{session.model} answers from now on."
 
 

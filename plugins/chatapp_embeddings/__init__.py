@@ -1,4 +1,4 @@
-"""Texts as vectors, to compare them by meaning: sentence-transformers in a child process of its own, or a server."""
+"""Texts as vectors, to compare them by meaning: sentence-transformers in a child process of its own."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def settings() -> type[BaseModel]:
-    """The models, their folders, threads, batch, precision, and a server."""
+    """The models, their folders, threads, batch and precision."""
     from chatapp_embeddings.options import EmbeddingsSettings
 
     return EmbeddingsSettings
@@ -73,39 +73,18 @@ def actions() -> Iterable[Any]:
 
 @hookimpl
 def engines() -> Iterable[EngineSpec]:
-    """Two engines of the kind "embedding" and one of the kind "reranker"; ask for them with `host.engines.ready`."""
-    yield EngineSpec(
-        "sentence-transformers", _open, "embedding", "Texts as vectors, to compare them by meaning", _is_local
-    )
-    yield EngineSpec(
-        "openai-embeddings", _open_remote, "embedding", "Vectors from a server with OpenAI's interface", _is_remote
-    )
+    """An engine of the kind "embedding" and one of the kind "reranker"; ask for them with `host.engines.ready`."""
+    yield EngineSpec("sentence-transformers", _open, "embedding", "Texts as vectors, to compare them by meaning")
     yield EngineSpec("cross-encoder", _open_reranker, "reranker", "Passages in the order in which they answer")
 
 
 # What it takes to fetch and run a model is imported when texts are first compared, not at every start.
 
 
-def _is_remote(host: Host, model: str) -> bool:
-    from chatapp_embeddings.remote import NAME, chosen
-
-    return model == NAME or (model == "" and chosen(host))
-
-
-def _is_local(host: Host, model: str) -> bool:
-    return not _is_remote(host, model)
-
-
 async def _open(host: Host, config: EngineConfig, report: Report) -> Embedder:
     from chatapp_embeddings.engine import open_embedder
 
     return await open_embedder(host, config, report)
-
-
-async def _open_remote(host: Host, config: EngineConfig, report: Report) -> Embedder:
-    from chatapp_embeddings.remote import open_remote
-
-    return await open_remote(host, config, report)
 
 
 async def _open_reranker(host: Host, config: EngineConfig, report: Report) -> Reranker:

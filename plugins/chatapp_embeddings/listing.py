@@ -27,8 +27,11 @@ def rows(host: Host) -> list[tuple[str, str, str, str, str, int, str]]:
 def _state(host: Host, entry: Entry) -> str:
     """Whether its files are here, by their sizes, and whether the settings choose it."""
     settings = host.config(EmbeddingsSettings)
-    own = settings.folder or settings.url
-    chosen = not own and entry.name == settings.model if entry.work == "embedding" else entry.name == settings.reranker
+    chosen = (
+        not settings.folder and entry.name == settings.model
+        if entry.work == "embedding"
+        else entry.name == settings.reranker
+    )
     folder = host.paths.data / "embeddings" / entry.name
     here = all((folder / name).is_file() for name in entry.files)
     return ", ".join(word for word, so in (("here", here), ("chosen", chosen)) if so)

@@ -11,7 +11,7 @@ Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 
 
 class EmbeddingsSettings(BaseModel):
-    """Comparing texts by meaning, with sentence-transformers or a server."""
+    """Comparing texts by meaning, with sentence-transformers."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -30,15 +30,6 @@ class EmbeddingsSettings(BaseModel):
     )
     precision: Precision = Field(
         "auto", description="auto is bfloat16 on processors that compute in it (AVX512-BF16, AMX), else float32."
-    )
-    url: str = Field(
-        "",
-        description="An OpenAI-compatible server, such as http://localhost:8080/v1, instead of a model of one's own.",
-    )
-    remote_model: str = Field("", description="The server's name for the embedding model.")
-    remote_tokens: int = Field(512, ge=16, description="Tokens of a text that the server's model reads.")
-    key_variable: str = Field(
-        "", description="The environment variable that holds the server's key, such as OPENAI_API_KEY; empty: no key."
     )
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from chatapp import Data, Event, Notice, Progress, Session, UsageError, action, human_bytes, table
 from chatapp_lora.costs import reread, sentence
-from chatapp_lora.mixing import choose, chosen, parsed, show, written
+from chatapp_lora.mixing import choose, chosen, parsed, served, show, written
 from chatapp_lora.store import Adapters, Stored
 
 MERGER = "chatapp_lora.training.merger:Merger"
@@ -21,7 +21,7 @@ def _names(session: Session, prefix: str) -> Iterable[str]:
 
 
 def _names_and_off(session: Session, prefix: str) -> Iterable[str]:
-    return [*_names(session, prefix), "off"]
+    return [*dict.fromkeys([*_names(session, prefix), *served(session)]), "off"]
 
 
 Name = Annotated[str, "An adapter", _names]
@@ -40,7 +40,7 @@ async def lora(
     # As an option of the shell a whole mix may come as one word: --lora "brief json=0.5".
     words = [word for each in mix for word in each.split()]
     before = chosen(session)
-    after = {} if words == ["off"] else parsed(words, Adapters(session.host))
+    after = {} if words == ["off"] else parsed(words, Adapters(session.host), served(session))
     tokens = reread(session, before, after)
     choose(session, after)
     cost = sentence(session, tokens)
@@ -58,6 +58,7 @@ async def list_(session: Session) -> Data:
     stored = await asyncio.to_thread(lambda: [adapters.get(name) for name in adapters.names()])
     mix = chosen(session)
     rows = [(_scale(mix, each.name), each.name, _kind(each), _base(each), _about(each)) for each in stored]
+    rows += [(_scale(mix, name), name, "the server's", session.model, "") for name in served(session)]
     return table("lora", ("on", "adapter", "kind", "made for", "what it does"), rows, "No adapter is here yet.")
 
 

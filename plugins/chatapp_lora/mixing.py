@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,12 +22,16 @@ _TOLD: WeakKeyDictionary[Host, set[tuple[str, str]]] = WeakKeyDictionary()
 SHAPE = ("architecture", "embedding", "layers")
 
 
-def parsed(words: Iterable[str], known: Adapters) -> dict[str, float]:
-    """A mix as people write it, ``brief json=0.5``; UsageError for an unknown adapter or a scale that is none."""
+def parsed(words: Iterable[str], known: Adapters, served: Collection[str] = ()) -> dict[str, float]:
+    """A mix as people write it, ``brief json=0.5``; UsageError for an unknown adapter or a scale that is none.
+
+    `served` are the names of adapters that the engine has by itself.
+    """
     mix: dict[str, float] = {}
     for word in words:
         name, equals, value = word.partition("=")
-        known.get(name)
+        if name not in served:
+            known.get(name)
         if name in mix:
             raise UsageError(f"{name} is named twice: give it one scale.")
         mix[name] = _scale(name, value) if equals else 1.0
@@ -55,6 +59,12 @@ def chosen(session: Session) -> dict[str, float]:
     if mix is None:
         return parsed(session.host.config(LoraSettings).default.split(), Adapters(session.host))
     return dict(mix)
+
+
+def served(session: Session) -> tuple[str, ...]:
+    """The adapters that the open engine has by itself, as servers do."""
+    engine = session.host.engines.current()
+    return tuple(engine.info.details.get("served_adapters", ())) if engine is not None else ()
 
 
 def choose(session: Session, mix: Mapping[str, float]) -> None:
@@ -87,12 +97,22 @@ async def laid(config: EngineConfig, session: Session) -> EngineConfig:
     found = [each for each in config.adapters if each.path]
     for adapter in wanted:
         stored = adapters.find(adapter.name)
+        if stored is None and not shape and adapter.name in _elsewhere(session, config.model):
+            found += [adapter] if adapter.scale else []
+            continue
         reason = "it is not on this machine" if stored is None else unfit(stored, shape)
         if stored is None or reason:
             _tell_once(session, adapter.name, config.model, reason)
         elif adapter.scale:
             found.append(replace(adapter, path=str(stored.path)))
     return replace(config, adapters=tuple(found))
+
+
+def _elsewhere(session: Session, model: str) -> Collection[str]:
+    """The adapters that the engine has by itself; before it is open, those that the user could choose when it was."""
+    engine = session.host.engines.current()
+    is_open = engine is not None and engine.info.model == model
+    return served(session) if is_open else chosen(session)
 
 
 def unfit(stored: Stored, shape: Mapping[str, Any]) -> str:

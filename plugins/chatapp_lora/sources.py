@@ -48,7 +48,7 @@ async def gathered(session: Session, data: Path | None = None, shots: str = "", 
 async def _shots(session: Session, name: str) -> tuple[Example, ...]:
     """The set as its own plugin shows it, whole: that knows where its sets are and what is wrong with one."""
     if "shots show" not in session.host.actions:
-        raise UsageError("Sets of examples need the plugin 'fewshot'; `chatapp plugins list` shows what is loaded.")
+        raise UsageError("Sets of examples need the plugin 'fewshot'; `chatapp plugin list` shows what is loaded.")
     rows: list[dict[str, str]] = []
     async with aclosing(session.run(f'/shots show "{name}" --whole')) as events:
         async for event in events:
