@@ -166,7 +166,7 @@ async def test_the_model(chat: Session) -> None:
     assert 'model = "scripted"' in chat.host.settings.path.read_text()
     with pytest.raises((ModelError, EngineError)):
         await run(chat, "/model no-such-model")
-    assert await send(chat, "Are you there?") == "OK."
+    assert await send(chat, "Are you there?") == "One two three four."
 
 
 class Broken:
@@ -188,7 +188,7 @@ async def test_a_model_that_cannot_be_opened_leaves_the_one_that_answered(chat: 
     with pytest.raises(EngineError, match="It is broken"):
         await run(chat, "/model broken --default")
     assert chat.model == "scripted"
-    assert await send(chat) == "OK."
+    assert await send(chat) == "One two three four."
     assert chat.model == "scripted"
 
 
