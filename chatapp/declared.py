@@ -48,6 +48,10 @@ class Declared:
                 table[item.name] = item
         return problems
 
+    def engines_of(self, plugin: str) -> list[EngineSpec]:
+        """The engines that a plugin declared."""
+        return [spec for name, spec in self.engines.items() if self._owners["engine", name] == plugin]
+
     def remove(self, plugin: str) -> None:
         """Take out all that a plugin declared."""
         self.configs.pop(plugin, None)

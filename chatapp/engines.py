@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -67,7 +67,7 @@ class Engines:
             wanted = session.engine_config(kind)
             wanted = replace(wanted, model=model or wanted.model)
             config = await self._host.hooks.fold("configure_engine", wanted, session=session)
-            spec = self._spec(config.model, kind)
+            spec = self.spec(config.model, kind)
             held = self._open.get(kind)
             if held is not None:
                 # Only a chat engine is all in its configuration; of the others, more is in their plugins' settings.
@@ -96,10 +96,18 @@ class Engines:
         for kind in list(self._open):
             await self._close(kind)
 
+    async def drop(self, names: Collection[str]) -> None:
+        """Close the open engines of these specs, whose plugin goes away; one that is being opened is waited for."""
+        for kind, lock in list(self._locks.items()):
+            async with lock:
+                if kind in self._open and self._open[kind][0].name in names:
+                    await self._close(kind)
+
     async def _close(self, kind: Kind) -> None:
         await self._open.pop(kind)[2].close()
 
-    def _spec(self, model: str, kind: Kind) -> EngineSpec:
+    def spec(self, model: str, kind: Kind = "chat") -> EngineSpec:
+        """The engine that a model is opened with; EngineError where no plugin offers one."""
         specs = [spec for spec in self._host.engine_specs.values() if spec.kind == kind]
         # One that takes any name is asked last: it must not hide another plugin's engine that knows its own names.
         specs.sort(key=lambda spec: spec.accepts(self._host, ""))
@@ -108,10 +116,10 @@ class Engines:
             if spec.name == wanted or (not wanted and spec.accepts(self._host, model)):
                 return spec
         if kind != "chat":
-            raise EngineError(f"No plugin offers {WORK[kind]}; `chatapp plugins list` shows what is loaded.")
+            raise EngineError(f"No plugin offers {WORK[kind]}; `chatapp plugin list` shows what is loaded.")
         if wanted:
-            raise EngineError(f"There is no engine {wanted!r}; `chatapp plugins list` shows what is loaded.")
-        raise EngineError(f"No plugin offers an engine for {model!r}; `chatapp plugins list` shows what is loaded.")
+            raise EngineError(f"There is no engine {wanted!r}; `chatapp plugin list` shows what is loaded.")
+        raise EngineError(f"No plugin offers an engine for {model!r}; `chatapp plugin list` shows what is loaded.")
 
 
 async def _until(task: asyncio.Future[AnyEngine], news: asyncio.Queue[Progress]) -> AsyncGenerator[Progress, None]:

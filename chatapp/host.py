@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import BaseModel
 
-from chatapp.actions import Action
+from chatapp.actions import Action, Completer
 from chatapp.calling import Hooks
 from chatapp.declared import Declared
-from chatapp.errors import ChatappError, OfflineError, UsageError
+from chatapp.errors import ChatappError, OfflineError, SettingsError, UsageError
 from chatapp.paths import Paths
-from chatapp.plugins import FAILURES, Found, Plugin, discover, explain, load
+from chatapp.plugins import FAILURES, Found, Plugin, discover, explain, load, place
 from chatapp.settings import NESTED, CoreSettings, Settings
+from chatapp.timing import Calls
 from chatapp.ui import UI, PlainUI
 from chatapp.workers import Workers
 
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from chatapp.archive import Archive
     from chatapp.engines import Engines
     from chatapp.models import Store
+    from chatapp.session import Session
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -33,6 +38,11 @@ class Host:
     `actions`, `engine_specs` and `configs` are what the plugins declared, by name; `plugins` lists all that were found,
     and `hooks` calls them.
     `tools` are those of the model that come and go while it runs, by tool name; who puts them there takes them out.
+    `mentions` give what may follow ``@`` in a message beside files, by plugin: functions like those that complete an
+    argument. The plugin that puts one there takes it out, and reads what the message mentions in its `context` hook.
+    `status` are words that the status line shows whatever the conversation, by who put them there. `changed` are called
+    with its name after a plugin came in or went out while it runs. `busy` are the sessions with a turn under way;
+    `refresh`, where it is set, loads again what changed.
     """
 
     def __init__(self, paths: Paths, ui: UI | None = None, **overrides: Any) -> None:
@@ -41,10 +51,17 @@ class Host:
         self.settings = Settings(paths.config / "settings.toml", overrides)
         self.workers = Workers()
         self.plugins: dict[str, Plugin] = {}
+        self.found: dict[str, Found] = {}
         self.tools: dict[str, Action] = {}
+        self.mentions: dict[str, Completer] = {}
         self.problems: list[str] = []
+        self.status: dict[str, str] = {}
+        self.changed: list[Callable[[str], None]] = []
+        self.refresh: Callable[[], Awaitable[None]] | None = None
+        self.busy: set[Session] = set()
+        self._running = False
         self._values: dict[str, BaseModel] = {}
-        self.hooks = Hooks(self.report)
+        self.hooks = Hooks(self.report, Calls(os.environ))
         self.declared = Declared()
         self.actions = self.declared.actions
         self.engine_specs = self.declared.engines
@@ -93,13 +110,16 @@ class Host:
 
         return Engines(self)
 
-    def load(self) -> None:
-        """Find and import the plugins and collect what they declare; what fails is in `plugins` and `problems`."""
+    def load(self, wanted: Callable[[Found], bool] = lambda found: True) -> None:
+        """Find and import the plugins and collect what they declare; what fails is in `plugins` and `problems`.
+
+        Those that are not `wanted` are listed only.
+        """
         choice = self.settings.core.plugins
         for found in discover(self.paths.config / "plugins", choice):
-            taken = self.plugins.get(found.plugin.name)
+            taken = self.plugins.get(found.name)
             if taken is None:
-                self._admit(load(found, self.hooks.add, choice))
+                self._admit(found, load(found, choice) if wanted(found) else found.plugin)
             else:
                 self.problems.append(
                     f"The plugin {taken.name!r} from {found.plugin.where} is not loaded: {taken.where} has that name."
@@ -110,15 +130,74 @@ class Host:
         """Register a plugin object that is at hand: a module, or any object with marked functions."""
         where = getattr(module, "__name__", type(module).__name__)
         found = Found(Plugin(name, "bundled", where), at_hand=module)
-        plugin = load(found, self.hooks.add, self.settings.core.plugins)
-        self._admit(plugin)
+        return self._admit(found, load(found, self.settings.core.plugins))
+
+    async def take_in(self, found: Found, plugin: Plugin | None = None) -> Plugin:
+        """Take in a plugin while the application runs, and call its `startup`; `plugin` where it was loaded already.
+
+        What goes wrong is in the plugin, or reported.
+        """
+        begun = len(self.problems)
+        plugin = self._admit(found, plugin or load(found.again(), self.settings.core.plugins))
+        self.hooks.arrange(sorted(self.plugins, key=lambda name: place(self.found[name], self.settings.core.plugins)))
+        for problem in self.problems[begun:]:
+            self.ui.notify(problem, "warning")
+        if plugin.state == "on" and self._running:
+            await self.hooks.call("startup", plugin.name, host=self)
+        self._tell(plugin.name)
         return plugin
 
-    def _admit(self, plugin: Plugin) -> None:
-        self.plugins[plugin.name] = plugin
+    async def take_out(self, name: str, *, gone: bool = False) -> None:
+        """Call the plugin's `shutdown`, close its engines and drop all it declared; when `gone`, list it no longer."""
+        if self._running:
+            await self.hooks.call("shutdown", name, host=self)
+        engines = self.leave_out(name)
+        if gone:
+            del self.plugins[name], self.found[name]
+        if engines and "engines" in self.__dict__:
+            with self._reporting(name, "engines"):
+                await self.engines.drop(engines)
+        self._tell(name)
+
+    def leave_out(self, name: str) -> list[str]:
+        """Drop all that a plugin declared, as if it had been switched off at the start; the names of its engines."""
+        if self.plugins[name].state == "on":
+            self.hooks.remove(name)
+        engines = [spec.name for spec in self.declared.engines_of(name)]
+        self.declared.remove(name)
+        self._values.pop(name, None)
+        self.plugins[name] = self.found[name].again().plugin
+        return engines
+
+    def _tell(self, name: str) -> None:
+        for listener in self.changed:
+            listener(name)
+
+    async def begin(self, session: Session) -> None:
+        """Begin a turn of a session: plugins that changed are loaded again now, and stay as they are until it ends."""
+        await self.fresh()
+        self.busy.add(session)
+
+    async def fresh(self) -> None:
+        """Load plugins again that changed, where somebody looks after that and no turn is under way."""
+        if self.refresh is not None and not self.busy:
+            await self.refresh()
+
+    def _admit(self, found: Found, plugin: Plugin) -> Plugin:
+        self.plugins[plugin.name], self.found[plugin.name] = plugin, found
+        if plugin.state == "on":
+            began = perf_counter()
+            self._register(plugin)
+            plugin.seconds += perf_counter() - began
         if plugin.state == "failed":
             self.problems.append(f"The plugin {plugin.name!r} is not loaded: {plugin.error}")
-        if plugin.state != "on":
+        return plugin
+
+    def _register(self, plugin: Plugin) -> None:
+        try:
+            self.hooks.add(plugin.name, plugin.module)
+        except ValueError as error:
+            plugin.state, plugin.error, plugin.hooks = "failed", f"{error}.", ()
             return
         with self._reporting(plugin.name, "settings"):
             self.declared.add_settings(plugin.name, self.hooks.declared(plugin.name, "settings"))
@@ -155,9 +234,11 @@ class Host:
     async def startup(self) -> None:
         """Call every plugin's `startup`."""
         await self.hooks.call("startup", host=self)
+        self._running = True
 
     async def shutdown(self) -> None:
         """Close the engines, call every plugin's `shutdown`, end the child processes; each happens whatever fails."""
+        self._running = False
         try:
             if "engines" in self.__dict__:
                 await self.engines.close()
@@ -166,10 +247,28 @@ class Host:
             await self.workers.close()
             if "archive" in self.__dict__:
                 self.archive.close()
+            self._keep_costs()
+
+    def _keep_costs(self) -> None:
+        if self.hooks.calls.ended:
+            from chatapp import costs
+
+            try:
+                costs.add(self.costs_file, self.hooks.calls.ended)
+            except SettingsError as error:
+                self.ui.notify(str(error), "warning")
+
+    @property
+    def costs_file(self) -> Path:
+        """Where the costs of the latest turns are kept when the application ends."""
+        return self.paths.data / "plugins" / "turns.json"
+
+    def _package(self, plugin: str) -> str:
+        return self.found[plugin].package if plugin in self.found else ""
 
     def report(self, plugin: str, hook: str, error: BaseException) -> None:
         """Say once for each plugin, hook and reason that a hook failed."""
-        reason = str(error) if isinstance(error, ChatappError) else explain(error)
+        reason = str(error) if isinstance(error, ChatappError) else explain(error, self._package(plugin))
         sentence = f"The plugin {plugin!r} failed in {hook}: {reason}"
         found = self.plugins.get(plugin)
         if found is not None and sentence not in found.reported:

@@ -9,19 +9,24 @@ import difflib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
+from time import perf_counter
 from types import ModuleType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
-from chatapp import hookspecs
+from chatapp import deprecation, hookspecs
 from chatapp.errors import PluginError
 from chatapp.settings import PluginSettings
 
 FAILURES = (Exception, SystemExit)
 """What a plugin may raise without stopping the others; to interrupt and to cancel is the user's affair."""
+USER_PLUGINS = "chatapp_user_plugins"
+"""The package that the single files of the user stand in, as Python sees them."""
+NO_PLUGINS = ("_", "test_", "conftest.")
+"""How files in the plugin folder begin that are no plugins: what others share, and a plugin's tests beside it."""
 PLAIN = frozenset({"settings", "actions", "engines", "render_part"})
 """Hooks called where nothing can be awaited."""
 
@@ -31,7 +36,10 @@ Origin: TypeAlias = Literal["bundled", "package", "file"]
 
 @dataclass(slots=True)
 class Plugin:
-    """A plugin that was found. `error` says why it failed, `mend` the command that would help, where one would."""
+    """A plugin that was found. `error` says why it failed, `mend` the command that would help, where one would.
+
+    `seconds` is what it took to import it and have it declare what it has.
+    """
 
     name: str
     origin: Origin
@@ -42,6 +50,7 @@ class Plugin:
     mend: str = ""
     module: Any = None
     hooks: tuple[str, ...] = ()
+    seconds: float = 0.0
     reported: list[str] = field(default_factory=list)
 
 
@@ -54,6 +63,23 @@ class Found:
     path: Path | None = None
     at_hand: Any = None
 
+    @property
+    def name(self) -> str:
+        """The plugin's name."""
+        return self.plugin.name
+
+    @property
+    def package(self) -> str:
+        """The package that is imported for it, or its only module; empty for one that is at hand."""
+        if self.path is not None:
+            return f"{USER_PLUGINS}.{self.plugin.name}"
+        return self.entry.module.partition(".")[0] if self.entry is not None else ""
+
+    def again(self) -> Found:
+        """The same to be loaded once more."""
+        plugin = self.plugin
+        return replace(self, plugin=Plugin(plugin.name, plugin.origin, plugin.where, plugin.version))
+
     def load(self) -> Any:
         """Import it; whatever its code raises comes through."""
         if self.at_hand is not None:
@@ -65,15 +91,14 @@ class Found:
 
 def discover(folder: Path, choice: PluginSettings) -> list[Found]:
     """Every plugin there is, in calling order: as in settings, then bundled, then packages, then files."""
-    found = [*_packages(), *_files(folder)]
-    rank = {"bundled": 0, "package": 1, "file": 2}
+    return sorted([*_packages(), *files_in(folder)], key=lambda found: place(found, choice))
 
-    def place(each: Found) -> tuple[int, int, str]:
-        name = each.plugin.name
-        first = choice.order.index(name) if name in choice.order else len(choice.order)
-        return first, rank[each.plugin.origin], "" if each.plugin.origin == "bundled" else name
 
-    return sorted(found, key=place)
+def place(found: Found, choice: PluginSettings) -> tuple[bool, int, int, str]:
+    """What a plugin is sorted by; one that is at hand comes before all others, bundled ones stay as they are found."""
+    name, origin = found.plugin.name, found.plugin.origin
+    first = choice.order.index(name) if name in choice.order else len(choice.order)
+    return found.at_hand is None, first, get_args(Origin).index(origin), "" if origin == "bundled" else name
 
 
 def _packages() -> Iterable[Found]:
@@ -84,14 +109,15 @@ def _packages() -> Iterable[Found]:
         yield Found(Plugin(entry.name, "bundled" if bundled else "package", entry.value, version), entry=entry)
 
 
-def _files(folder: Path) -> Iterable[Found]:
+def files_in(folder: Path) -> Iterable[Found]:
+    """The plugins that are single files in the user's plugin folder."""
     for path in sorted(folder.glob("*.py")) if folder.is_dir() else ():
-        if not path.name.startswith("_"):
+        if not path.name.startswith(NO_PLUGINS):
             yield Found(Plugin(path.stem, "file", str(path)), path=path)
 
 
 def _load_file(name: str, path: Path) -> ModuleType:
-    qualified = f"chatapp_user_plugins.{name}"
+    qualified = f"{USER_PLUGINS}.{name}"
     spec = importlib.util.spec_from_file_location(qualified, path)
     if spec is None or spec.loader is None:
         raise PluginError(f"{path} is not a Python file.")
@@ -105,29 +131,24 @@ def _load_file(name: str, path: Path) -> ModuleType:
     return module
 
 
-def load(found: Found, register: Callable[[str, Any], None], choice: PluginSettings) -> Plugin:
-    """Import, check and `register` one plugin; whatever goes wrong is kept in it, and nothing is raised."""
+def load(found: Found, choice: PluginSettings) -> Plugin:
+    """Import and check one plugin; whatever goes wrong is kept in it, and nothing is raised."""
     plugin = found.plugin
     if plugin.name in choice.disabled:
         return plugin
+    began = perf_counter()
     try:
         plugin.module = found.load()
         plugin.hooks = check(plugin.module)
-        register(plugin.name, plugin.module)
         plugin.state = "on"
-    except PluginError as error:
-        _failed(plugin, str(error))
     except FAILURES as error:
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        plugin.state, plugin.error = "failed", reason(error, found.package)
         if missing:
-            _failed(plugin, f"it needs the Python package {missing!r}", _mend(plugin, missing))
-        else:
-            _failed(plugin, explain(error))
+            place = "" if plugin.origin == "bundled" else _place(error, found.package)
+            plugin.error, plugin.mend = f"it needs the Python package {missing!r}{place}", _mend(plugin, missing)
+    plugin.seconds = perf_counter() - began
     return plugin
-
-
-def _failed(plugin: Plugin, error: str, mend: str = "") -> None:
-    plugin.state, plugin.error, plugin.mend = "failed", error, mend
 
 
 def _mend(plugin: Plugin, missing: str) -> str:
@@ -136,26 +157,48 @@ def _mend(plugin: Plugin, missing: str) -> str:
     return f"pip install {missing.partition('.')[0]}"
 
 
-def explain(error: BaseException) -> str:
-    """What was raised and where, in one line: the file and line nearest to the failure."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f" ({Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno})" if trace is not None else ""
-    if isinstance(error, SyntaxError):
-        place = f" ({Path(error.filename or '').name}, line {error.lineno})"
+def reason(error: BaseException, package: str) -> str:
+    """Why a plugin, whose modules are in `package`, cannot be used: in one line, with the line of its own code."""
+    if not isinstance(error, PluginError):
+        return explain(error, package)
+    return f"{error}{_place(error, package)}" if _frames(error, package) else str(error)
+
+
+def explain(error: BaseException, package: str = "") -> str:
+    """What was raised and where, in one line: the file and line nearest to the failure, those of `package` first."""
     text = (error.msg if isinstance(error, SyntaxError) else str(error)).strip() or "no reason given"
-    return f"{type(error).__name__}: {text.splitlines()[0]}{place}"
+    return f"{type(error).__name__}: {text.splitlines()[0]}{_place(error, package)}"
+
+
+def _place(error: BaseException, package: str) -> str:
+    if isinstance(error, SyntaxError):
+        return f" ({Path(error.filename or '').name}, line {error.lineno})"
+    frames = _frames(error, package) or _frames(error, "")
+    return f" ({Path(frames[-1][0]).name}, line {frames[-1][1]})" if frames else ""
+
+
+def _frames(error: BaseException, package: str) -> list[tuple[str, int]]:
+    """(file, line) of the frames the error came through, outermost first; of one package, or of all for ""."""
+    found = []
+    trace = error.__traceback__
+    while trace is not None:
+        module = str(trace.tb_frame.f_globals.get("__name__", ""))
+        if not package or module == package or module.startswith(f"{package}."):
+            found.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
+        trace = trace.tb_next
+    return found
 
 
 def check(module: Any) -> tuple[str, ...]:
     """The hooks it implements; PluginError for a hook that does not exist or an argument that is not handed out."""
+    deprecation.check_version(module)
     known = {name: _arguments(getattr(hookspecs, name)) for name in hook_names()}
     marked = _marked(module)
     for name, function in marked.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
-            raise PluginError(f"there is no hook {name!r}" + (f"; did you mean {near[0]!r}?" if near else "."))
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            raise PluginError(f"there is no hook {name!r}{hint}{_line(function)}")
         _check_hook(name, function, known[name])
     _check_modules(module, known, marked)
     if not marked:
@@ -170,19 +213,26 @@ def _marked(module: Any) -> dict[str, Any]:
         function = getattr(module, name)
         options = getattr(function, f"{hookspecs.NAMESPACE}_impl", None)
         if inspect.isroutine(function) and isinstance(options, dict):
-            marked[options.get("specname") or name] = function
+            marked[deprecation.hook_now(options.get("specname") or name, function)] = function
     return marked
 
 
 def _check_hook(name: str, function: Any, handed: list[str]) -> None:
     options = function.chatapp_impl
     if options.get("wrapper") or options.get("hookwrapper"):
-        raise PluginError(f"{name!r} is a hook wrapper; chatapp calls plain hooks only.")
+        raise PluginError(f"{name!r} is a hook wrapper; chatapp calls plain hooks only.{_line(function)}")
     if name in PLAIN and (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
-        raise PluginError(f"{name}() is called where nothing can be awaited: write def, not async def.")
-    strange = [arg for arg in _arguments(function) if arg not in handed]
+        sentence = f"{name}() is called where nothing can be awaited: write def, not async def."
+        raise PluginError(sentence + _line(function))
+    strange = [arg for arg in _arguments(function) if deprecation.argument_now(name, arg, function) not in handed]
     if strange:
-        raise PluginError(f"{name}() takes {strange[0]!r}; the hook hands out {', '.join(handed) or 'nothing'}.")
+        there = ", ".join(handed) or "nothing"
+        raise PluginError(f"{name}() takes {strange[0]!r}; the hook hands out {there}.{_line(function)}")
+
+
+def _line(function: Any) -> str:
+    code = getattr(function, "__code__", None)
+    return f" ({Path(code.co_filename).name}, line {code.co_firstlineno})" if code is not None else ""
 
 
 def _check_modules(module: Any, known: Iterable[str], marked: Iterable[str]) -> None:

@@ -39,12 +39,18 @@ class SamplingSettings(BaseModel):
 
 
 class PluginSettings(BaseModel):
-    """Which plugins are on, and in which order they are called."""
+    """Which plugins are on, in which order they are called, and how long they may take."""
 
     model_config = ConfigDict(extra="forbid")
 
     disabled: list[str] = Field([], description="Plugins that are not loaded.")
     order: list[str] = Field([], description="Plugins called first, in this order; the rest follow as usual.")
+    import_budget: int = Field(
+        300, ge=1, description="Milliseconds a plugin may take to load before the status line calls it slow."
+    )
+    hook_budget: int = Field(
+        100, ge=1, description="Milliseconds a plugin's hook may keep the chat from doing anything else, likewise."
+    )
 
 
 class CoreSettings(BaseModel):

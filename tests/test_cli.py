@@ -33,7 +33,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_help_names_every_command_and_version_the_version(home: Path) -> None:
     ran = chatapp(home, "--help")
     assert ran.code == 0
-    for command in ("ask", "models", "sessions", "plugins", "settings", "--plain", "--continue", "--offline"):
+    for command in ("ask", "models", "sessions", "plugin", "settings", "--plain", "--continue", "--offline"):
         assert command in ran.out
     assert "Usage: chatapp ask" in chatapp(home, "ask", "--help").out
     assert "Download a model" in chatapp(home, "models", "--help").out
@@ -128,7 +128,7 @@ def test_models_plugins_and_settings_are_listed(home: Path, model_path: Path) ->
     assert chatapp(home, "models", "path", "mine").out.strip() == str(model_path)
     assert "is forgotten" in chatapp(home, "models", "rm", "mine").out
     assert model_path.is_file()
-    plugins = {row["name"]: row for row in json.loads(chatapp(home, "plugins", "list", "--json").out)}
+    plugins = {row["name"]: row for row in json.loads(chatapp(home, "plugin", "list", "--json").out)}
     assert plugins["llama"]["state"] == "on"
     assert chatapp(home, "settings", "set", "sampling.temperature", "0.25").code == 0
     assert "temperature = 0.25" in (home / "config" / "settings.toml").read_text()
@@ -144,7 +144,7 @@ def test_a_plugin_that_fails_is_named_and_the_rest_works(tmp_path: Path) -> None
     ran = chatapp(tmp_path, "ask", "--model", "echo", "still here")
     assert ran.out == "still here\n"
     assert "The plugin 'broken' is not loaded" in ran.err
-    rows = json.loads(chatapp(tmp_path, "plugins", "list", "--json").out)
+    rows = json.loads(chatapp(tmp_path, "plugin", "list", "--json").out)
     (row,) = (each for each in rows if each["name"] == "broken")
     assert row["state"] == "failed"
     assert "nothing_of_that_name" in row["error"]

@@ -210,7 +210,7 @@ async def test_the_setting_chooses_among_engines_and_a_wrong_one_is_named(host: 
     with pytest.raises(ModelError, match="There is no model called small-1"):
         await news(Session(host))
     host.settings.core.engine = "none"
-    with pytest.raises(EngineError, match="There is no engine 'none'; `chatapp plugins list` shows"):
+    with pytest.raises(EngineError, match="There is no engine 'none'; `chatapp plugin list` shows"):
         await news(Session(host))
     session = Session(host)
     with pytest.raises(EngineError, match="No plugin offers an engine"):
@@ -221,7 +221,7 @@ async def test_the_setting_chooses_among_engines_and_a_wrong_one_is_named(host: 
 async def test_a_host_without_an_engine_says_so(tmp_path: Path) -> None:
     host = make_host(tmp_path, engine="", model="unknown")
     try:
-        with pytest.raises(EngineError, match="No plugin offers an engine for 'unknown'; `chatapp plugins list`"):
+        with pytest.raises(EngineError, match="No plugin offers an engine for 'unknown'; `chatapp plugin list`"):
             await news(Session(host))
     finally:
         await host.shutdown()

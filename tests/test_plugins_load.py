@@ -55,21 +55,24 @@ def write_package(folder: Path, name: str, **files: str) -> None:
         ("x = 1\nraise SystemExit('leaving')", "SystemExit: leaving (odd.py, line 2)"),
         ("x = 1\ndef broken(:\n    pass", "SyntaxError: invalid syntax (odd.py, line 2)"),
         ("x = 1", "it implements no hook: mark its functions with @chatapp.hookimpl."),
-        (f"{HOOK}def contxt(turn): ...", "there is no hook 'contxt'; did you mean 'context'?"),
-        (f"{HOOK}def zzz(): ...", "there is no hook 'zzz'."),
-        (f"{HOOK}def context(turn, app): ...", "context() takes 'app'; the hook hands out turn."),
-        (f"{HOOK}def panels(session): ...", "panels() takes 'session'; the hook hands out nothing."),
+        (f"{HOOK}def contxt(turn): ...", "there is no hook 'contxt'; did you mean 'context'? (odd.py, line 3)"),
+        (f"{HOOK}def zzz(): ...", "there is no hook 'zzz'. (odd.py, line 3)"),
+        (f"{HOOK}def context(turn, app): ...", "context() takes 'app'; the hook hands out turn. (odd.py, line 3)"),
+        (
+            f"{HOOK}def panels(session): ...",
+            "panels() takes 'session'; the hook hands out nothing. (odd.py, line 3)",
+        ),
         (
             f"{HOOK}async def actions(): ...",
-            "actions() is called where nothing can be awaited: write def, not async def.",
+            "actions() is called where nothing can be awaited: write def, not async def. (odd.py, line 3)",
         ),
         (
             "from chatapp import hookimpl\n\n@hookimpl(wrapper=True)\ndef context(turn): yield",
-            "'context' is a hook wrapper; chatapp calls plain hooks only.",
+            "'context' is a hook wrapper; chatapp calls plain hooks only. (odd.py, line 3)",
         ),
         (
             "from chatapp import action\n\n@action('odd')\nasync def odd(session): ...",
-            "The action 'odd' has no docstring; its first line is the help that users see.",
+            "The action 'odd' has no docstring; its first line is the help that users see. (odd.py, line 3)",
         ),
     ],
 )
@@ -109,13 +112,15 @@ async def test_a_hook_of_another_name(tmp_path: Path) -> None:
 async def test_a_missing_package_and_the_command_that_mends(tmp_path: Path) -> None:
     path = write_plugin(tmp_path, "needy", "import no_such_package.inner")
     async with running(tmp_path, load=True, chatapp=commands) as session:
-        (listed,) = await run(session, "/plugins list")
+        (listed,) = await run(session, "/plugin list")
     needy = session.host.plugins["needy"]
-    assert (needy.error, needy.mend) == ("it needs the Python package 'no_such_package'", "pip install no_such_package")
+    error = "it needs the Python package 'no_such_package' (needy.py, line 1)"
+    assert (needy.error, needy.mend) == (error, "pip install no_such_package")
     row = next(row for row in getattr(listed, "value", ()) if row["name"] == "needy")
-    assert row["error"] == "it needs the Python package 'no_such_package' Try: pip install no_such_package"
+    assert row["error"] == f"{error} Try: pip install no_such_package"
     ours = Plugin("needy", "bundled", "chatapp_needy")
-    load(Found(ours, path=path), lambda name, module: None, PluginSettings())
+    load(Found(ours, path=path), PluginSettings())
+    assert ours.error == "it needs the Python package 'no_such_package'"
     assert ours.mend == "pip install 'chatapp[needy]'"
 
 

@@ -12,14 +12,29 @@ from chatapp.paths import paths
 from chatapp.ui import UI
 
 
-def open_host(ui: UI | None = None, *, offline: bool = False, model: str | None = None) -> Host:
-    """A host with the application's own commands and all plugins loaded, not started yet."""
+def open_host(
+    ui: UI | None = None, *, offline: bool = False, model: str | None = None, dev: bool = False, safe: bool = False
+) -> Host:
+    """A host with the application's own commands and all plugins loaded, not started yet.
+
+    With `dev`, plugins are loaded again when their files change. When `safe`, only those bundled ones are loaded that
+    offer an engine for the model.
+    """
     overrides: dict[str, Any] = {"offline": True} if offline else {}
     if model:
         overrides["model"] = model
     host = Host(paths().ensure(), ui, **overrides)
     host.add("chatapp", commands)
-    host.load()
+    if dev:
+        from chatapp.authoring.reloading import Reloading
+
+        host.add("dev", Reloading(host))
+    if safe:
+        from chatapp.authoring.safe import load_safely
+
+        load_safely(host)
+    else:
+        host.load()
     return host
 
 

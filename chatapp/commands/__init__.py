@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 @hookimpl
 def actions() -> Iterable[Action]:
     """The commands of every module here."""
-    from chatapp.commands import chat, configuration, models, plugins, sessions
+    from chatapp.commands import chat, configuration, models, plugin_checks, plugin_packages, plugins, sessions
 
-    for module in (chat, sessions, models, plugins, configuration):
+    for module in (chat, sessions, models, plugins, plugin_packages, plugin_checks, configuration):
         yield from (value for value in vars(module).values() if isinstance(value, Action))
 
 

@@ -206,11 +206,14 @@ def run_chat(host: Host, conversation: Conversation | None = None) -> int:
 
 async def _run(host: Host, conversation: Conversation | None) -> int:
     before = host.ui
+    traced = host.hooks.calls.trace_beside(host.paths.data / "trace.log")
     app = ChatApp(host, conversation)
     try:
         await app.run_async()
     finally:
         # What plugins say while they shut down is for the terminal again.
         host.ui = before
+        if traced:
+            before.notify(f"The trace of the hooks is in {traced}.")
         await host.shutdown()
     return app.return_code or 0

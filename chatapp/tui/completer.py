@@ -20,6 +20,8 @@ class Completer:
     def __init__(self, screen: ChatScreen) -> None:
         self._screen = screen
         self._asked = ""
+        self._offered = ""
+        self._hurried = ""
 
     @property
     def list(self) -> Completion:
@@ -28,8 +30,18 @@ class Completer:
 
     @property
     def opened(self) -> bool:
-        """Whether there is something to choose."""
-        return self.list.opened
+        """Whether there is something to choose for what is written now: a list may still be that of a moment ago."""
+        return self.list.opened and self._offered == self._screen.composer.before
+
+    @property
+    def asking(self) -> bool:
+        """Whether an answer for what is written now is still to come."""
+        before = self._screen.composer.before
+        return _completes(before) and self._offered != before
+
+    def hurry(self) -> None:
+        """Take the first answer as soon as it comes: Tab was pressed before it was there."""
+        self._hurried = self._screen.composer.before
 
     def look(self) -> None:
         """The text or the cursor changed: ask anew; an answer to an older question is dropped."""
@@ -37,7 +49,7 @@ class Completer:
         if before == self._asked:
             return
         self._asked = before
-        if before.startswith("/") or "@" in before:
+        if _completes(before):
             self._screen.run_worker(self._look(before), group="completion", exclusive=True)
         else:
             self.close()
@@ -63,7 +75,11 @@ class Completer:
         # One candidate that is there already needs no list.
         if len(found) == 1 and found[0].text.strip() == before[found[0].start :].strip():
             found = []
+        self._offered = before
         self.list.offer(found)
+        if self._hurried == before and self.opened:
+            self.steer("tab")
+        self._hurried = ""
 
     def steer(self, what: str) -> None:
         """A key of the composer: up, down, take (Enter) or tab."""
@@ -85,3 +101,7 @@ class Completer:
         self.close()
         if send and (candidate.final or whole):
             composer.submit()
+
+
+def _completes(before: str) -> bool:
+    return before.startswith("/") or "@" in before

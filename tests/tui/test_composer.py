@@ -162,7 +162,7 @@ async def test_slash_completes_commands_then_their_arguments(tmp_path: Path) -> 
 
 async def test_enter_runs_a_command_that_is_complete(tmp_path: Path) -> None:
     async with running(tmp_path) as chat:
-        await chat.press(*"/plugins")
+        await chat.press(*"/plugin li")
         await opened(chat, 1)
         await chat.press("enter")
         await chat.until(lambda: chat.settled and "scripted" in chat.screen_text and "STATE" not in chat.screen_text)

@@ -24,7 +24,7 @@ from chatapp.tui.first_run import FirstRun
 from chatapp.tui.hints import hints
 from chatapp.tui.keys import key
 from chatapp.tui.message_actions import MessageActions
-from chatapp.tui.panels import collect
+from chatapp.tui.panels import Panels
 from chatapp.tui.runner import Runner
 from chatapp.tui.safe import safe
 from chatapp.tui.screens.help import TextScreen
@@ -106,8 +106,7 @@ class ChatScreen(Screen[None]):
     async def _start(self) -> None:
         host = self.session.host
         await host.startup()
-        for title, widgets in await collect(self.session):
-            await self.side.add(title, widgets)
+        await Panels(self).start()
         for problem in host.problems:
             host.ui.notify(problem, "warning")
         try:
@@ -206,6 +205,8 @@ class ChatScreen(Screen[None]):
             self.first_run.move(-1 if event.what == "up" else 1)
         elif event.what == "take":
             self.composer.submit()
+        elif self.completer.asking:
+            self.completer.hurry()
         else:
             self.focus_next()
 

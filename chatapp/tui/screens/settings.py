@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -51,7 +51,23 @@ class SettingsScreen(Screen[None]):
             yield Static(id="sheet-hint")
 
     def on_mount(self) -> None:
-        """Say the keys."""
+        """Say the keys; when plugins come or go, so do their settings."""
+        self._begin()
+        self._host.changed.append(self._follow)
+
+    def on_unmount(self) -> None:
+        """Follow no longer."""
+        self._host.changed.remove(self._follow)
+
+    def _follow(self, plugin: str) -> None:
+        anew: Any = self._anew
+        self.run_worker(anew, exclusive=True)
+
+    async def _anew(self) -> None:
+        await self.recompose()
+        self._begin()
+
+    def _begin(self) -> None:
         ids = ("next", "before", "reset", "close")
         keys = hint(self.app, type(self), *(f"settings.{each}" for each in ids))
         self.query_one("#sheet-hint", Static).update(safe(f"Enter save · {keys} · ● changed"))

@@ -35,9 +35,15 @@ class SidePanel(Vertical):
         """The first tab."""
         return self.query_one(SentPanel)
 
-    async def add(self, title: str, widgets: Sequence[Widget]) -> None:
+    async def add(self, plugin: str, title: str, widget: Widget) -> None:
         """Add a tab of a plugin."""
-        await self.query_one("#tabs", TabbedContent).add_pane(TabPane(safe(title), VerticalScroll(*widgets)))
+        await self.query_one("#tabs", TabbedContent).add_pane(TabPane(safe(title), VerticalScroll(widget), name=plugin))
+
+    async def remove_of(self, plugin: str) -> None:
+        """Take away the tabs of a plugin."""
+        tabs = self.query_one("#tabs", TabbedContent)
+        for pane in [each for each in tabs.query(TabPane) if each.name == plugin]:
+            await tabs.remove_pane(str(pane.id))
 
     async def show_passage(self, sources: Sequence[Source], place: int, origin: Widget | None) -> None:
         """Bring one of an answer's sources to the front; the focus goes back to `origin` in the end."""

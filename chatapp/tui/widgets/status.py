@@ -9,6 +9,7 @@ from typing import Any
 from textual.content import Content
 from textual.widgets import Static
 
+from chatapp.costs import slow
 from chatapp.errors import ChatappError
 from chatapp.events import Progress
 from chatapp.progress import Rate, describe, fraction
@@ -45,7 +46,11 @@ def facts_of(session: Session) -> Facts:
         (usage.get("prompt_tokens") or 0) + tokens,
         context,
         (tokens - 1) / seconds if seconds > 0 and tokens > 1 else 0.0,
-        tuple(f"{name} {value}".strip() for name, value in session.status.items() if value),
+        (
+            *filter(None, session.host.status.values()),
+            *(f"slow: {name}" for name in slow(session.host)),
+            *(f"{name} {value}".strip() for name, value in session.status.items() if value),
+        ),
     )
 
 
