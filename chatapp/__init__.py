@@ -6,6 +6,7 @@ used, so that importing `chatapp` costs next to nothing.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from chatapp.hookspecs import hookimpl as hookimpl
     from chatapp.host import Host as Host
     from chatapp.loaded import LoadedWorker as LoadedWorker
+    from chatapp.marks import template_tags as template_tags
     from chatapp.messages import Data as Data
     from chatapp.messages import Media as Media
     from chatapp.messages import Message as Message
@@ -104,7 +106,9 @@ if TYPE_CHECKING:
     from chatapp.textfiles import read_text as read_text
     from chatapp.tooling import Called as Called
     from chatapp.tooling import asked as asked
+    from chatapp.tooling import asks_first as asks_first
     from chatapp.tooling import call_tool as call_tool
+    from chatapp.tooling import must_answer as must_answer
     from chatapp.tooling import tool_of as tool_of
     from chatapp.tooling import tools_for as tools_for
     from chatapp.tooling import use_tool as use_tool
@@ -112,12 +116,14 @@ if TYPE_CHECKING:
     from chatapp.turn import completed as completed
     from chatapp.ui import UI as UI
     from chatapp.ui import Panel as Panel
+    from chatapp.ui import PlainUI as PlainUI
     from chatapp.vectors import Vectors as Vectors
     from chatapp.watched import Watched as Watched
     from chatapp.workers import Worker as Worker
 
-API_VERSION = "1"
-"""Raised when a public name or hook signature changes in a way that breaks a plugin."""
+API_VERSION = "1.0"
+"""The version of the public names and hooks, MAJOR.MINOR: what is added raises the minor, what breaks a plugin the
+major. A plugin may say which it was written for, ``chatapp_api = "1.0"`` in its module; one for a newer is refused."""
 
 _HOME = {
     "actions": "Action Rest action similar",
@@ -137,6 +143,7 @@ _HOME = {
     "hookspecs": "hookimpl",
     "host": "Host",
     "loaded": "LoadedWorker",
+    "marks": "template_tags",
     "messages": "Data Media Message Part Reasoning Source Text ToolCall ToolResult assistant chat_text user",
     "models.lock": "FileLock",
     "models.sources": "SourceFailed",
@@ -148,9 +155,9 @@ _HOME = {
     "settings": "SamplingSettings write_private",
     "text": "one_line visible",
     "textfiles": "named_file named_files read_text",
-    "tooling": "Called asked call_tool tool_of tools_for use_tool",
+    "tooling": "Called asked asks_first call_tool must_answer tool_of tools_for use_tool",
     "turn": "Turn completed",
-    "ui": "Panel UI",
+    "ui": "Panel PlainUI UI",
     "vectors": "Vectors",
     "watched": "Watched",
     "workers": "Worker",
@@ -162,10 +169,20 @@ __all__ = ["API_VERSION", *sorted(_MODULE_OF)]
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
-        raise AttributeError(f"module 'chatapp' has no attribute {name!r}")
+        return _renamed(name)
     value = getattr(import_module(f"chatapp.{_MODULE_OF[name]}"), name)
     globals()[name] = value
     return value
+
+
+def _renamed(name: str) -> Any:
+    """What an old name stands for today. Not kept here: each plugin that uses it is to hear of it."""
+    from chatapp.deprecation import name_now
+
+    new = name_now(name)
+    if not new:
+        raise AttributeError(f"module 'chatapp' has no attribute {name!r}")
+    return getattr(sys.modules[__name__], new)
 
 
 def __dir__() -> list[str]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from chatapp.actions import Action, Param
 
 
+NEGATIVE = re.compile(r"-\d*\.?\d+(e[+-]?\d+)?", re.IGNORECASE)
+
+
 class Word(str):
     """A word of a slash line, which knows the line from itself on."""
 
@@ -52,8 +55,15 @@ def command(action: Action, run: Callable[[Mapping[str, Any]], Any]) -> click.Co
     """The click command that parses this action's words and calls `run` with its keyword arguments."""
     import click
 
+    class Command(click.Command):
+        """Takes a negative number for what it is, where others see an option."""
+
+        def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+            ctx.ignore_unknown_options |= any(NEGATIVE.fullmatch(word) for word in args)
+            return super().parse_args(ctx, args)
+
     params = [_click_param(param) for param in action.params]
-    return click.Command(
+    return Command(
         action.name.rpartition(" ")[2],
         params=params,
         callback=lambda **values: run(values),

@@ -116,6 +116,8 @@ def test_what_is_declared() -> None:
         ("/add all", "0"),
         ("/add all 1 2 3", "6"),
         ("/add all --start 100 -- 1 -2", "99"),
+        ("/add all 1 -2 -30", "-31"),
+        ("/go far Oslo -3 --back-again car -1.5e1", "'Oslo' -3 'car' -15.0 None () True"),
         ("/greet", "Hello everyone."),
         ("/greet Ann and  Bob", "Hello Ann and  Bob."),
         ("/note here I don't smoke", "here: I don't smoke"),

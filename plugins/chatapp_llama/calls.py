@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from chatapp import Message, Request, Tool, ToolCall
 from chatapp_llama.call_grammar import MOST_CALLS, PLAIN, call_grammar
 from chatapp_llama.form import Form
+from chatapp_llama.prefix import common
 from chatapp_llama.watch import Watch
 
 MOST_REFUSED = 3
@@ -19,8 +20,9 @@ DECODER = json.JSONDecoder()
 class Calls:
     """The calls in one answer, which goes on from `begun`.
 
-    Where they are `forbidden`, what begins as a call is written anew as text. So is a call of a tool that there is not,
-    and one that was made `before`, with its result there to read: small models ask for the same thing over and over.
+    Where they are `forbidden`, what begins as a call is written anew as text. So is a call of a tool that there is not.
+    One of the `spent` tools becomes a call of another, or text where there is no other: small models ask for the same
+    over and over, with its result there to read.
     """
 
     def __init__(
@@ -29,13 +31,13 @@ class Calls:
         tools: Sequence[Tool],
         begun: str = "",
         *,
-        before: Sequence[ToolCall] = (),
+        spent: Collection[str] = (),
         forbidden: bool = False,
     ) -> None:
         self.form = form
         self.inside = False
         self.forbidden = forbidden
-        self._before = before
+        self._free = [tool for tool in tools if tool.name not in spent]
         self._refused = 0
         self._begun = begun
         self.made: list[ToolCall] = []
@@ -66,6 +68,14 @@ class Calls:
         more = self.form.between.startswith(self.form.end) and len(self.made) < MOST_CALLS
         return self._looped or (ended and not more) or self._refused > MOST_REFUSED
 
+    def another(self) -> list[str]:
+        """The texts that would now begin another call; a whole one was made, and the answer may as well end."""
+        begins, written = self.form.between, self._written
+        if not (self.inside and self.made and begins and begins.startswith(written)):
+            return []
+        shared = common(begins, self.form.end)
+        return [begins[len(written) : end] for end in range(shared + 1, len(begins) + 1) if len(written) <= shared]
+
     def feed(self, text: str) -> str:
         """Take what the model wrote; what of it is text to be shown."""
         if self.inside:
@@ -79,19 +89,16 @@ class Calls:
 
     def enter(self) -> tuple[str, str]:
         """Begin a call, or text where none is allowed: what the answer is to read so far, and a grammar of the rest."""
-        if self.forbidden or self._watch.found == "unknown":
+        if self.forbidden or self._watch.found == "unknown" or not self._free:
             self._refused += 1
             return self._watch.again(), PLAIN
         self.inside = True
         gap = self.form.gap if self._begun + self._watch.text else ""
-        return self._watch.text + gap + self.form.begin, call_grammar(self._tools, self.form)
+        return self._watch.text + gap + self.form.begin, call_grammar(self._free, self.form)
 
     def ready(self) -> Iterator[ToolCall]:
         """The calls that are whole since the last time."""
         while self.inside and not self._looped and (call := self._next()) is not None:
-            if not self.made and _among(call, self._before):
-                self.inside, self.forbidden = False, True
-                return
             self._looped = _among(call, self.made)
             if not self._looped:
                 self.made.append(call)
@@ -128,10 +135,11 @@ def calls_of(form: Form, request: Request) -> Calls:
     bound = request.sampling.grammar or request.sampling.json_schema is not None
     begun = request.messages[-1].text if request.continue_last else ""
     forbidden = request.template.get("tool_choice") == "none"
-    return Calls(form, () if bound else request.tools, begun, before=_before(request.messages), forbidden=forbidden)
+    return Calls(form, () if bound else request.tools, begun, spent=_spent(request.messages), forbidden=forbidden)
 
 
-def _before(messages: Sequence[Message]) -> list[ToolCall]:
-    """The calls made since the user's last message."""
+def _spent(messages: Sequence[Message]) -> set[str]:
+    """The tools that were called twice with the same arguments since the user's last message."""
     last = max((place for place, each in enumerate(messages) if each.role == "user"), default=0)
-    return [part for each in messages[last:] for part in each.parts if isinstance(part, ToolCall)]
+    calls = [part for each in messages[last:] for part in each.parts if isinstance(part, ToolCall)]
+    return {call.name for place, call in enumerate(calls) if _among(call, calls[:place])}

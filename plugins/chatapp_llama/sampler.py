@@ -77,8 +77,10 @@ class Sampler:
             lib.llama_sampler_free(self._grammar)
         self._grammar = opened
 
-    def draw(self) -> int:
-        """The next token, after the last one evaluated."""
+    def draw(self, held_back: Sequence[int] = (), by: float = 0.0) -> int:
+        """The next token, after the last one evaluated; the logits of those `held_back` are lowered `by` so much."""
+        if held_back:
+            np.ctypeslib.as_array(self._model.logits(), shape=(self._model.vocab_size,))[list(held_back)] -= by
         if self._grammar is None:
             # This call also tells the chain of its choice.
             return int(lib.llama_sampler_sample(self._chain, self._model.context, -1))

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from chatapp import EngineError, Message, Request, ToolCall, ToolResult, chat_text
+from chatapp import EngineError, Message, Request, ToolCall, ToolResult, chat_text, template_tags
 from chatapp_llama.form import Form, learn
-from chatapp_llama.marks import HERMES_TAGS, tags
 from chatapp_llama.offering import laid_out
 from chatapp_llama.schemas import described
 
@@ -96,8 +95,7 @@ class Template:
 
         Not every model's are control tokens: `[INST]` is plain text in some, `<tool_response>` in Qwen's.
         """
-        laid = frozenset() if self.form.native else HERMES_TAGS
-        return _any_of({*self._control_texts, *tags(self._tried), *laid})
+        return _any_of({*self._control_texts, *template_tags(lambda messages: self._tried(messages, []))})
 
     def _tried(self, messages: Messages, tools: Messages) -> str | None:
         try:

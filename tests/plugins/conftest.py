@@ -17,6 +17,7 @@ from chatapp import FileLock, Host
 # Every test in this folder reads this file: it must not need a plugin that somebody has removed.
 if TYPE_CHECKING:
     from chatapp_images.engine import DiffusersPainter
+    from tests.plugins.rag_support import BagEmbedder
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
@@ -76,3 +77,29 @@ async def painter(painting_host: Host) -> AsyncIterator[DiffusersPainter]:
         yield made
     finally:
         await made.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def real_host(tmp_path_factory: pytest.TempPathFactory, model_path: Path) -> AsyncIterator[Host]:
+    """A started host with the real model, which is read and opened once for all tests of a file."""
+    from tests.plugins.real import real_session
+
+    async with real_session(tmp_path_factory.mktemp("real"), model_path) as made:
+        yield made.host
+
+
+@pytest.fixture(scope="module")
+def embedder() -> BagEmbedder:
+    """The embedding model of `documents_session`."""
+    from tests.plugins.rag_support import BagEmbedder
+
+    return BagEmbedder()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def documents_host(tmp_path_factory: pytest.TempPathFactory, embedder: BagEmbedder) -> AsyncIterator[Host]:
+    """A started host with the documents plugin, whose process is started once for all tests of a file."""
+    from tests.plugins.rag_support import documents
+
+    async with documents(tmp_path_factory.mktemp("documents"), embedder=embedder) as session:
+        yield session.host

@@ -11,7 +11,7 @@ from typing import Any
 
 import chatapp_rag
 from chatapp import EngineConfig, EngineInfo, EngineSpec, Event, Host, Report, Session, Vectors, commands, hookimpl
-from chatapp.testing import RecordingUI, ScriptedEngine, make_host
+from chatapp.testing import RecordingUI, ScriptedEngine, make_host, script
 from chatapp_rag.collection import Collection
 from chatapp_rag.library import Library, library
 
@@ -89,6 +89,18 @@ async def documents(
         yield Session(host)
     finally:
         await host.shutdown()
+
+
+async def fresh(host: Host, embedder: BagEmbedder) -> Session:
+    """A session on a host that earlier tests used, as if it had just been made: no collection, nothing asked."""
+    store = library(host).store
+    for removed in (False, True):
+        for each in await store.collections(removed=removed):
+            await store.drop(each)
+    made = Session(host)
+    for remembered in (script(made).answers, script(made).requests, embedder.embedded, embedder.failures):
+        remembered.clear()
+    return made
 
 
 async def said(events: AsyncGenerator[Event, None]) -> list[str]:

@@ -208,12 +208,18 @@ async def test_the_model_may_draw_in_its_turn(tmp_path: Path) -> None:
     engine = ScriptedEngine()
     async with studio_in(tmp_path, ScriptedPainter(), engine) as session:
         call = ToolCall("1", "draw", {"prompt": "a cat"})
-        engine.says([call], "Here it is.")
+        engine.says([call], "I may not.", [call], "Here it is.")
+        assert [event async for event in session.send("Draw a cat")]
+        assert shown(session) == [], "the user is asked first"
+        session.ui.answers = ["once"]  # type: ignore[attr-defined]
         events = [event async for event in session.send("Draw a cat")]
+        assert session.ui.asked[-1].question == "Let the model draw a picture with icons?"  # type: ignore[attr-defined]
+        assert session.ui.asked[-1].detail == "a cat"  # type: ignore[attr-defined]
         assert "Here it is." in list(session.conversation.path())[-1].text
         (picture,) = shown(session)
         assert picture in events
-        assert [message.role for message in session.conversation.path()] == ["user", "assistant", "tool", "assistant"]
+        roles = [message.role for message in session.conversation.path()]
+        assert roles == ["user", "assistant", "tool", "assistant"] * 2
         result, *_ = await call_tool(session, ToolCall("2", "draw", {}))
         assert result.failed
 

@@ -155,6 +155,7 @@ def test_one_process_learns_the_same_when_weights_are_averaged(ready: Path) -> N
         assert torch.equal(parameter, other.parameters[name]), name
 
 
+@pytest.mark.long
 def test_two_processes_train_together_and_follow_a_changed_plan(ready: Path) -> None:
     _write(ready / "unet" / "plan.json", {"samples": 24})
     assert distributed.launch(running.run, (ready, PLAN), 2) == 0

@@ -6,23 +6,24 @@ import os
 import shutil
 import signal
 import struct
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
 import psutil
 import pytest
+import pytest_asyncio
 
-from chatapp import Finished, Notice, Session, TextDelta
+from chatapp import Finished, Host, Notice, Session, TextDelta
 from chatapp_llama.engine import LlamaEngine
 from tests.plugins.real import collect, real_session, sampled, text_of, usage_of
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
-async def session(tmp_path: Path, model_path: Path) -> AsyncIterator[Session]:
-    """A session with the real model."""
-    async with real_session(tmp_path, model_path) as made:
-        yield sampled(made, max_tokens=24)
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def session(real_host: Host) -> Session:
+    """A conversation of its own with the real model."""
+    return sampled(Session(real_host), max_tokens=8)
 
 
 def _gguf(path: Path, architecture: str) -> Path:

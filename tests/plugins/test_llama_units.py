@@ -146,11 +146,11 @@ def test_a_size_is_the_configurations_then_the_settings_then_the_machines() -> N
     config, settings = EngineConfig("m"), LlamaSettings()
     chosen = size_for(config, settings)
     assert chosen.context in (SMALL_CONTEXT, LARGE_CONTEXT)
-    assert chosen == Size(chosen.context, available_cores(), -1, BATCH, -1)
+    assert chosen == Size(chosen.context, available_cores(), -1, BATCH, -1, 512 * 2**20)
     settings = LlamaSettings(context_length=1000, threads=3, gpu_layers=0, batch=64, flash_attention=False)
-    assert size_for(config, settings) == Size(1000, 3, 0, 64, 0)
+    assert size_for(config, settings) == Size(1000, 3, 0, 64, 0, 512 * 2**20)
     config = EngineConfig("m", context_length=2000, threads=1, gpu_layers=7)
-    assert size_for(config, settings) == Size(2000, 1, 7, 64, 0)
+    assert size_for(config, settings) == Size(2000, 1, 7, 64, 0, 512 * 2**20)
     assert size_for(EngineConfig("m", gpu_layers=0), LlamaSettings(gpu_layers=9)).gpu_layers == 0
     assert size_for(config, LlamaSettings(flash_attention=True)).flash_attention == 1
 

@@ -34,6 +34,7 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
     await made.shutdown()
 
 
+@pytest.mark.long
 async def test_it_is_stopped_killed_and_comes_to_the_very_same_end(tmp_path: Path, host: Host) -> None:
     model = tiny_model(tmp_path / "tiny.gguf")
     trainer = Trainer(host)

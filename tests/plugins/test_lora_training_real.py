@@ -64,6 +64,7 @@ async def engine(model_path: Path) -> AsyncIterator[LlamaEngine]:
         yield made
 
 
+@pytest.mark.long
 async def test_a_few_steps_are_there_in_the_quantised_model(
     tmp_path: Path, model_path: Path, engine: LlamaEngine
 ) -> None:

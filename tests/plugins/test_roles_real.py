@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
+import pytest_asyncio
 
 import chatapp_roles
-from chatapp import Finished, Session
+from chatapp import Finished, Host, Session
 from chatapp_roles.files import find
-from tests.plugins.real import collect, real_session, sampled, usage_of
+from tests.plugins.real import collect, sampled, usage_of
 from tests.support_plugins import run
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 NOTES = """The harbour of Aveiro has three basins. The oldest, from 1808, is closed to large ships since 1951. The
 second takes 212 fishing boats. The third was dug in 1974 and holds the ferries to the islands, four a day in summer and
 one in winter. The pilot station moved in 1999 from the old tower to a low white house beside the lock."""
@@ -20,12 +19,12 @@ HEADER = 30
 """Tokens for the words around a switch and the template's own."""
 
 
-@pytest.fixture
-async def session(tmp_path: Path, model_path: Path) -> AsyncIterator[Session]:
-    """A session with the real model and the roles."""
-    async with real_session(tmp_path, model_path) as made:
-        made.host.add("roles", chatapp_roles)
-        yield sampled(made, max_tokens=24)
+@pytest_asyncio.fixture(loop_scope="module")
+async def session(real_host: Host) -> Session:
+    """A conversation of its own with the real model and the roles."""
+    if "roles" not in real_host.plugins:
+        real_host.add("roles", chatapp_roles)
+    return sampled(Session(real_host), max_tokens=12)
 
 
 async def count(session: Session, text: str) -> int:
@@ -58,7 +57,8 @@ async def test_ten_turns_with_a_role_read_only_what_is_new(session: Session) -> 
             await run(session, "/role teacher")
         events = await collect(session.send(f"Say a word that begins with the letter {'abcdefghij'[number]}."))
         usage = usage_of(events)
-        assert usage.reused_tokens == held
+        # The first turn may find the instruction of an earlier conversation.
+        assert number == 0 or usage.reused_tokens == held
         # The token that ended the answer was drawn and not read; every other one is in the context.
         held = usage.prompt_tokens + usage.completion_tokens - (events[-1] == Finished("stop"))
     assert held > 600

@@ -51,7 +51,7 @@ async def test_the_samples_of_a_vote_share_one_evaluated_prompt(
     monkeypatch.setattr(LlamaEngine, "stream", watched)
     async with real_session(tmp_path, model_path) as session:
         session.host.add("thinking", chatapp_thinking)
-        sampled(session, max_tokens=120, temperature=0.7)
+        sampled(session, max_tokens=60, temperature=0.7)
         await collect(session.run("/think vote 3"))
         events = await collect(session.send(QUESTION))
     assert len(costs) == 3

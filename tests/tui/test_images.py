@@ -178,7 +178,7 @@ async def test_a_painting_shows_how_far_it_is_and_goes_away(tmp_path: Path) -> N
 
 async def test_a_box_is_moved_and_resized_and_taken_in_pixels(tmp_path: Path) -> None:
     path = picture(tmp_path / "apple.png", size=(512, 512))
-    async with showing(tmp_path, asked=path) as chat:
+    async with showing(tmp_path, asked=path, size=(80, 14)) as chat:
         chat.chat.runner.submit("/box")
         await chat.shows("What should be painted anew?", "┏━", "of 512×512 pixels")
         screen = chat.app.screen

@@ -10,7 +10,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from chatapp import EngineError
+from chatapp import EngineError, template_tags
 from chatapp_lora.training.plan import Example
 
 CHATML = (
@@ -47,8 +47,9 @@ class Rendering:
             raise EngineError(f"The model's chat template does not parse ({error}): choose another model.") from error
         self._variables = {"bos_token": bos, "eos_token": end, "raise_exception": _refuse, "strftime_now": _now}
         self._end = end
-        longest_first = sorted(filter(None, controls), key=len, reverse=True)
-        self._controls = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+        texts = [*filter(None, controls)]
+        self._controls = _any_of(texts)
+        self._marks = _any_of({*texts, *template_tags(self._tried)})
 
     def pieces(self, example: Example, *, last_only: bool = False) -> list[list[Piece]]:
         """The chat as one or more texts to learn from.
@@ -56,7 +57,7 @@ class Rendering:
         One is enough where the template writes a longer chat as a continuation of the shorter one. Where it does not,
         and with `last_only`, there is one for each answer, and only the last answer of each is learnt.
         """
-        messages = [{"role": role, "content": self.harmless(content)} for role, content in example.messages]
+        messages = [{"role": role, "content": self.harmless(content, role)} for role, content in example.messages]
         places = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
         texts = [self._answered(messages, place) for place in places]
         if last_only or not _continuous(texts):
@@ -67,9 +68,19 @@ class Rendering:
             done = len(prompt) + len(answer)
         return [joined]
 
-    def harmless(self, text: str) -> str:
-        """Text in which no control token can be read, as what people write is shown to the model when it answers."""
-        return self._controls.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
+    def harmless(self, text: str, role: str = "system") -> str:
+        """Text in which no control token can be read, and in what people write no tag of the template.
+
+        So it is shown to the model when it answers.
+        """
+        marks = self._marks if role in ("user", "tool") else self._controls
+        return marks.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
+
+    def _tried(self, messages: list[dict[str, Any]]) -> str | None:
+        try:
+            return self._formatted(messages, True)
+        except self._failures:
+            return None
 
     def _answered(self, messages: Sequence[dict[str, str]], place: int) -> tuple[str, str]:
         """The prompt before the answer at `place`, and the answer with its end of turn."""
@@ -95,9 +106,13 @@ class Rendering:
         except self._failures as error:
             raise EngineError(f"The model's chat template refuses this chat: {error}.") from error
 
-    def _formatted(self, messages: Sequence[dict[str, str]], begun: bool) -> str:
+    def _formatted(self, messages: Sequence[dict[str, Any]], begun: bool) -> str:
         values = {"messages": list(messages), "add_generation_prompt": begun, "tools": None, **self._variables}
         return str(self._template.render(values))
+
+
+def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))) or r"(?!)")
 
 
 def _environment() -> Any:

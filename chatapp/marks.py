@@ -7,26 +7,29 @@ it is quoted in. Control tokens are only a part of them, since many models were 
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
-from chatapp_llama.form import Render
-
+Messages: TypeAlias = list[dict[str, Any]]
 TAG = re.compile(r"<<?/?[^<>\s]{1,40}>>?|\[/?[A-Z_]{2,30}\]")
 HERMES_TAGS = frozenset({"<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"})
-"""What calls and results are laid between where the template has no place for them."""
+"""What calls and results are laid between where a template has no place for them."""
 FIRST, LAST = "probe first", "probe last"
 
 
-def tags(render: Render) -> set[str]:
-    """All tags between the beginning of a prompt and what the user said last; what follows begins the answer."""
-    found: set[str] = set()
+def template_tags(render: Callable[[Messages], str | None]) -> set[str]:
+    """All tags between the beginning of a prompt and what the user said last; what follows begins the answer.
+
+    `render` makes text of messages as a chat template takes them, None where the template refuses them.
+    """
+    found: set[str] = set(HERMES_TAGS)
     for conversation in (_talk(), _talk()[1:], _work({"a": 1}), _work('{"a": 1}')):
-        text = render(conversation, []) or ""
+        text = render(conversation) or ""
         found |= set(TAG.findall(text[: max(text.rfind(LAST), 0)]))
     return found
 
 
-def _talk() -> list[dict[str, Any]]:
+def _talk() -> Messages:
     """A system message, a question, an answer and another question."""
     return [
         {"role": "system", "content": "probe rules"},
@@ -36,7 +39,7 @@ def _talk() -> list[dict[str, Any]]:
     ]
 
 
-def _work(arguments: Any) -> list[dict[str, Any]]:
+def _work(arguments: Any) -> Messages:
     """The same with a tool that was called; some templates want its arguments as text."""
     _, first, answer, last = _talk()
     function = {"name": "probe_tool", "arguments": arguments}
