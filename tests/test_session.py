@@ -173,7 +173,7 @@ async def test_cancelling_the_reading_task_stops_the_engine_too(session: Session
     ("error", "sentence"),
     [
         (EngineError("The engine went away."), "The engine went away."),
-        (KeyError("logits"), "The engine failed: KeyError: 'logits' (testing.py, line"),
+        (KeyError("logits"), "The engine failed: KeyError: 'logits' (scripted.py, line"),
     ],
 )
 async def test_a_failing_engine_keeps_what_came_and_says_why(session: Session, error: Exception, sentence: str) -> None:
