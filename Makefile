@@ -1,7 +1,7 @@
 # Each command sets up all it needs, in .venv, and installs nothing again that is in place.
 #   make chat     open the chat          make test    run the tests
 #   make lint     check the code         make bench   measure, JSON in bench.json
-#   make docs     write the generated tables again
+#   make docs     write the generated tables again      make guide    build the guide, in build/guide
 #   make icons    train the small model that paints (hours; goes on where it was stopped)
 #   make adapters train and measure the adapters that come along (half an hour; goes on where it was stopped)
 
@@ -11,10 +11,10 @@ BIN := $(VENV)/bin
 SETUP := $(PYTHON) .ci/setup.py --venv "$(VENV)"
 TEST_MODEL := qwen2.5-coder-0.5b-instruct
 ADAPTED_MODEL := qwen2.5-coder-1.5b-instruct
-PAGES := README.md docs/reference.md $(wildcard plugins/*/README.md)
+PAGES := README.md docs/reference.md $(wildcard docs/hooks/*.md) $(wildcard plugins/*/README.md)
 SOURCES := pyproject.toml constraints.txt .ci/setup.py
 
-.PHONY: chat test test-model lint bench docs icons adapters picture clean
+.PHONY: chat test test-model lint bench docs guide icons adapters picture clean
 
 chat: $(VENV)/.ready-chat
 	@$(BIN)/chatapp
@@ -47,6 +47,10 @@ bench: $(VENV)/.ready-test test-model
 
 docs: $(VENV)/.ready-test
 	@$(BIN)/cog -r $(PAGES)
+
+guide: $(VENV)/.ready-test
+	@$(BIN)/sphinx-build -b html -W --keep-going -q -d build/guide-read docs build/guide
+	@echo "The guide is build/guide/index.html"
 
 icons: $(VENV)/.ready-icons
 	@nice $(BIN)/python -m chatapp_images.training all $(ARGS)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from chatapp import commands, hookspecs, human_bytes
 from chatapp.host import Host
 from chatapp.paths import Paths
-from chatapp.plugins import hook_names
+from chatapp.plugins import PLAIN, hook_names
 from chatapp.settings import NESTED, CoreSettings
 from chatapp.words import usage
 
@@ -108,3 +108,27 @@ def adapter_table() -> str:
             ]
         )
     return table(["adapter", "what it does", "kind", "size", "trained", "does so", "without it"], rows)
+
+
+def hook_index() -> str:
+    """The hooks with links to their pages."""
+    rows = []
+    for name in hook_names():
+        first = (inspect.getdoc(getattr(hookspecs, name)) or "").split("\n\n")[0].replace("\n", " ")
+        rows.append([f"[{name}]({name}.md)", first])
+    return table(["hook", "what for"], rows)
+
+
+def hook_page(name: str) -> str:
+    """The made part of a hook's page: its signature, what it is for, how it is called, and who uses it."""
+    function = getattr(hookspecs, name)
+    summary, *more = (inspect.getdoc(function) or "").split("\n\n")
+    parts = [f"```python\n@hookimpl\ndef {name}{signature(function)}: ...\n```", summary, *more, _calling(name)]
+    return "\n\n".join(parts)
+
+
+def _calling(name: str) -> str:
+    plain = "It is a plain function." if name in PLAIN else "It may be a plain function or a coroutine function."
+    users = [each for each in host().plugins.values() if name in each.hooks and each.name != "chatapp"]
+    links = ", ".join(f"[{each.name}](../../plugins/chatapp_{each.name}/__init__.py)" for each in users)
+    return f"{plain} Bundled plugins that use it: {links}."
