@@ -34,6 +34,7 @@ test: $(VENV)/.ready-test test-model
 test-model: $(VENV)/.ready-test
 	@$(BIN)/chatapp models pull $(TEST_MODEL)
 	@$(BIN)/chatapp embeddings pull
+	@[ -z "$(CHATAPP_LONG)" ] || $(BIN)/chatapp models pull $(ADAPTED_MODEL)
 
 lint: $(VENV)/.ready-test
 	@$(BIN)/ruff check .

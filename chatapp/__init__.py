@@ -109,6 +109,7 @@ if TYPE_CHECKING:
     from chatapp.tooling import asks_first as asks_first
     from chatapp.tooling import call_tool as call_tool
     from chatapp.tooling import must_answer as must_answer
+    from chatapp.tooling import repeats as repeats
     from chatapp.tooling import tool_of as tool_of
     from chatapp.tooling import tools_for as tools_for
     from chatapp.tooling import use_tool as use_tool
@@ -155,7 +156,7 @@ _HOME = {
     "settings": "SamplingSettings write_private",
     "text": "one_line visible",
     "textfiles": "named_file named_files read_text",
-    "tooling": "Called asked asks_first call_tool must_answer tool_of tools_for use_tool",
+    "tooling": "Called asked asks_first call_tool must_answer repeats tool_of tools_for use_tool",
     "turn": "Turn completed",
     "ui": "Panel PlainUI UI",
     "vectors": "Vectors",

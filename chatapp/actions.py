@@ -247,6 +247,24 @@ def arguments_model(action: Action) -> Any:
     return create_model(action.tool_name, __config__=ConfigDict(extra="forbid"), **fields)
 
 
+def arguments_schema(action: Action) -> dict[str, Any]:
+    """The JSON schema of the action's parameters, without what tells a model nothing: titles and empty defaults."""
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class Untitled(GenerateJsonSchema):
+        """Parameters have names, and need no titles made from them."""
+
+        def field_title_should_be_set(self, schema: Any) -> bool:
+            return False
+
+    schema: dict[str, Any] = arguments_model(action).model_json_schema(schema_generator=Untitled)
+    del schema["title"]
+    for each in schema["properties"].values():
+        if not each.get("default", True):
+            del each["default"]
+    return schema
+
+
 def similar(name: str, known: Iterable[str]) -> str | None:
     """The known name most like `name`, or the first that begins with it as a word; None when none does."""
     import difflib

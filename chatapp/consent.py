@@ -28,7 +28,8 @@ class Ask:
 
     `shown_as` says what the detail is. `dangers` are the parts of it that can do harm, to be marked; where there are
     any, a permission for the whole conversation does not count. `exact` names this very thing for a permission that
-    lasts; without it none is offered.
+    lasts; without it none is offered. `scope` says in words what a permission for the conversation covers ("files
+    directly in notes"); without it that is this tool, whatever it is given.
     """
 
     question: str
@@ -36,6 +37,7 @@ class Ask:
     shown_as: Literal["text", "diff", "command"] = "text"
     dangers: tuple[str, ...] = ()
     exact: str = ""
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +71,16 @@ class Permissions:
     def all(self) -> list[dict[str, str]]:
         """Each with "tool", "question", "when" and how long it "lasts"."""
         kept = self._read()
-        lasts = {"conversations": "a conversation", "exact": "always, exactly this"}
-        return [{**each, "lasts": lasts[name]} for name, table in kept.items() for each in table.values()]
+        exact = [{**each, "lasts": "always, exactly this"} for each in kept["exact"].values()]
+        covers = ((each.get("scope") or "this tool", each) for each in kept["conversations"].values())
+        return [*({**each, "lasts": f"a conversation, {scope}"} for scope, each in covers), *exact]
 
     def standing(self, conversation: str, tool: str, ask: Ask) -> Permission | None:
         """The permission that already covers this, None when the person must be asked."""
         kept = self._read()
         if ask.exact and _digest(tool, ask) in kept["exact"]:
             return "always"
-        if _key(conversation, tool) in kept["conversations"] and not ask.dangers:
+        if _key(conversation, tool, ask) in kept["conversations"] and not ask.dangers:
             return "conversation"
         return None
 
@@ -86,7 +89,7 @@ class Permissions:
         kept = self._read()
         entry = {"tool": tool, "question": ask.question, "when": _now()}
         if decision.permission == "conversation":
-            kept["conversations"][_key(conversation, tool)] = entry
+            kept["conversations"][_key(conversation, tool, ask)] = {**entry, "scope": ask.scope}
         elif decision.permission == "always" and ask.exact:
             kept["exact"][_digest(tool, ask)] = entry
         else:
@@ -113,8 +116,8 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _key(conversation: str, tool: str) -> str:
-    return f"{conversation} {tool}"
+def _key(conversation: str, tool: str, ask: Ask) -> str:
+    return f"{conversation} {tool} {ask.scope}".rstrip()
 
 
 def _digest(tool: str, ask: Ask) -> str:

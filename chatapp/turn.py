@@ -112,7 +112,8 @@ class Answer:
 class Turn:
     """A turn under way, handed to hooks.
 
-    `message` is the user's; `budget` the tokens a prompt may have; `sent` what was sent in the latest round, piece by
+    `message` is the user's; `budget` the tokens a prompt may have (who adds to the request what is no block, such as
+    tools, takes that off in `context`); `sent` what was sent in the latest round, piece by
     piece, and `request` the whole of it; `answers` the messages that came back (several when tools were used); `usage`
     the latest round's. `notes` is a place for plugins to keep something from one hook to the next; use your plugin's
     name as the key.

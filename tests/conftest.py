@@ -55,12 +55,23 @@ def pytest_collection_finish() -> None:
 
 
 MODEL_NAME = "qwen2.5-coder-0.5b-instruct"
+USUAL_MODEL_NAME = "qwen2.5-coder-1.5b-instruct"
 
 
 @pytest.fixture(scope="session")
 def model_path() -> Path:
     """The real 0.5B model, where `make test` puts it: in this user's model store."""
+    return _model(MODEL_NAME)
+
+
+@pytest.fixture(scope="session")
+def usual_model_path() -> Path:
+    """The real 1.5B model that most people chat with, for long tests: `make test` pulls it with CHATAPP_LONG=1."""
+    return _model(USUAL_MODEL_NAME)
+
+
+def _model(name: str) -> Path:
     try:
-        return open_store(paths()).path(MODEL_NAME)
+        return open_store(paths()).path(name)
     except ModelError:
-        pytest.fail(f"The tests need the real model: run `make test`, or `chatapp models pull {MODEL_NAME}`.")
+        pytest.fail(f"The test needs the real model: run `make test`, or `chatapp models pull {name}`.")

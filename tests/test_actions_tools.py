@@ -44,8 +44,9 @@ def asked(session: Session) -> RecordingUI:
 
 def test_a_tool_as_the_model_is_offered_it() -> None:
     tool = tool_of(go)
-    assert (tool.name, tool.description) == ("go_far", "Go somewhere.\n\nAnd tell what was seen.")
+    assert (tool.name, tool.description) == ("go_far", "Go somewhere.")
     assert set(tool.parameters) == {"type", "properties", "required", "additionalProperties"}
+    assert all("title" not in each and each.get("default", True) for each in tool.parameters["properties"].values())
 
 
 @pytest.mark.parametrize("name", ["note", "add_all", "odd", "nothing", "go far"])
@@ -156,8 +157,20 @@ async def test_no_permission_for_a_conversation_covers_what_can_do_harm(session:
     asked(session).answers = ["conversation"]
     await call(session, "guarded", text="rm")
     assert (await call(session, "guarded", text="rm")).failed
-    assert "Always in this conversation" not in answers_to(RISKY)
+    assert list(answers_to(RISKY).values()) == ["once", "always", "no", "no"]
     assert "Always for exactly this" not in answers_to(Ask("?"))
+
+
+async def test_a_permission_for_a_conversation_covers_what_it_says_and_no_more(session: Session) -> None:
+    permissions = Permissions(session.host.paths.data / "permissions.json")
+    here, there = Ask("Write a?", scope="files directly in /here"), Ask("Write b?", scope="files directly in /there")
+    assert answers_to(here)["Always in this conversation: files directly in /here"] == "conversation"
+    assert answers_to(ASK)["Always in this conversation: this tool"] == "conversation"
+    permissions.keep("x", "guarded", here, Decision("conversation"))
+    assert permissions.standing("x", "guarded", replace(here, question="Write c?")) == "conversation"
+    assert permissions.standing("x", "guarded", there) is None
+    assert permissions.standing("x", "guarded", ASK) is None
+    assert permissions.all()[0]["lasts"] == "a conversation, files directly in /here"
 
 
 async def test_a_damaged_file_of_permissions_allows_nothing(session: Session) -> None:

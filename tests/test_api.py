@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import chatapp
+from tests import record_api
 from tests.support_plugins import HEAVY, ROOT, bundled, python
 
 INIT = ast.parse((ROOT / "chatapp" / "__init__.py").read_text(encoding="utf-8"))
@@ -74,6 +75,59 @@ def test_a_public_name_is_there_and_documented(name: str) -> None:
         assert not (inspect.getdoc(value) or f"{name}(").startswith(f"{name}(")
 
 
+def test_the_api_is_the_recorded_one() -> None:
+    version, before = record_api.recorded()
+    now = record_api.public_api()
+    changes = {"broken": record_api.breaks(before, now), "added": record_api.additions(before, now)}
+    assert changes == {"broken": [], "added": []}, record_api.HOW
+    assert version == chatapp.API_VERSION
+
+
+BEFORE = {
+    "hook context": ["turn: Turn", "-> Iterable[Block]"],
+    "Host": ["paths: Paths", "-> None"],
+    "Host.config": ["self", "-> Model"],
+    "Engine": ["protocol"],
+    "Engine.close": ["self", "-> None"],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "version"),
+    [
+        ({}, "1.4"),
+        ({"Panel": ["title: str", "-> None"]}, "1.5"),
+        ({"Host.stop": ["self", "-> None"]}, "1.5"),
+        ({"Host": ["paths: Paths", "ui: UI | None = None", "-> None"]}, "1.5"),
+        ({"Host": ["paths: Paths", "ui: UI", "-> None"]}, "2.0"),
+        ({"Host": ["folders: Paths", "-> None"]}, "2.0"),
+        ({"Host.config": ["self", "-> object"]}, "2.0"),
+        ({"Host.config": None}, "2.0"),
+        ({"hook context": ["turn: Turn", "session: Session", "-> Iterable[Block]"]}, "1.5"),
+        ({"hook context": ["session: Session", "-> Iterable[Block]"]}, "2.0"),
+        ({"hook finished": ["turn: Turn", "-> None"]}, "1.5"),
+        ({"Engine.stop": ["self", "-> None"]}, "2.0"),
+        ({"Engine.close": ["self", "now: bool = True", "-> None"]}, "2.0"),
+        ({"Reader": ["protocol"], "Reader.read": ["self", "-> Source"]}, "1.5"),
+    ],
+    ids=str,
+)
+def test_what_a_change_makes_of_the_version(change: dict[str, list[str] | None], version: str) -> None:
+    now = {name: parts for name, parts in {**BEFORE, **change}.items() if parts is not None}
+    assert record_api.due("1.4", BEFORE, now) == version
+
+
+def test_what_breaks_is_not_recorded_without_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record_api, "FILE", tmp_path / "api.json")
+    assert record_api.main([]) == 0
+    kept = record_api.FILE.read_text(encoding="utf-8")
+    record_api.FILE.write_text(kept.replace('"Host.config": ', '"Host.configure": '), encoding="utf-8")
+    assert record_api.main([]) == 1
+    assert record_api.FILE.read_text(encoding="utf-8") != kept
+    assert record_api.main(["--unreleased"]) == 0
+    assert record_api.FILE.read_text(encoding="utf-8") == kept
+
+
 def test_a_name_that_is_not_there() -> None:
     with pytest.raises(AttributeError, match="module 'chatapp' has no attribute 'sessoin'"):
         _ = chatapp.sessoin
@@ -90,13 +144,13 @@ def test_importing_the_package_imports_next_to_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        command("plugins", "list"),
+        command("plugin", "list"),
         command("models", "list"),
         command("ask", "--model", "echo", "Hello"),
         TURN,
         *(f"import {package}" for package in bundled().values()),
     ],
-    ids=["plugins list", "models list", "ask", "a turn", *bundled()],
+    ids=["plugin list", "models list", "ask", "a turn", *bundled()],
 )
 def test_what_needs_no_screen_and_no_model_imports_neither(tmp_path: Path, code: str) -> None:
     modules = imported(code, tmp_path)

@@ -23,7 +23,7 @@ from chatapp import (
     hookimpl,
 )
 from chatapp.testing import RecordingUI, script, sent_texts
-from chatapp.tooling import LONGEST_RESULT, tool_of
+from chatapp.tooling import LONGEST_RESULT, REPEATED, tool_of
 
 
 @action("tide at", tool=True, consent="free")
@@ -183,6 +183,24 @@ async def test_a_model_that_never_stops_calling_is_stopped(agent: Session) -> No
     assert [event for event in events if isinstance(event, Finished)] == [events[-1]], "it ends once, and says so"
     assert not agent.busy
     assert [each.role for each in agent.conversation.path()] == ["user", *["assistant", "tool"] * 3]
+
+
+async def test_a_call_that_was_made_is_not_run_again_unless_the_user_allowed_something_since(agent: Session) -> None:
+    assert isinstance(agent.ui, RecordingUI)
+    agent.ui.answers = ["once"]
+    script(agent).says(
+        [call("tide_at", 1, place="Brest")],
+        [call("tide_at", 2, place="Brest"), call("tide_at", 3, place="Brest", days=2)],
+        [call("sink", 4, ship="Titanic"), call("nothing", 5), call("sink", 6, ship="Titanic")],
+        [call("tide_at", 7, place="Brest"), call("nothing", 8), call("sink", 9, ship="Titanic")],
+        "Sunk.",
+    )
+    results = [event for event in await collect(agent.send("Go.")) if isinstance(event, ToolResult)]
+    assert [each.text == REPEATED for each in results] == [False, True, False, False, False, True, False, True, True]
+    assert len(agent.ui.asked) == 1, "nobody is asked again for what was done"
+    script(agent).says([call("tide_at", 7, place="Brest")], "High.")
+    (result,) = [event for event in await collect(agent.send("And now?")) if isinstance(event, ToolResult)]
+    assert result.text.startswith("High water"), "another message of the user may want it anew"
 
 
 async def test_calls_of_an_answer_that_failed_are_not_run(agent: Session) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from chatapp import Data, Event, Media, Rest, Session, UsageError, action, reported, table
+from chatapp import Ask, Data, Event, Media, Rest, Session, Text, UsageError, action, reported, table
 from chatapp_images.asking import Asked, asked, chosen_model, content, like, mask_of, named, repeated
 from chatapp_images.keeping import folder, keep, last_picture, media, pictures
 from chatapp_images.painting import painted
@@ -71,10 +71,22 @@ async def repeat(session: Session, path: Path, model: str) -> Asked:
     return await like(session, path, model)
 
 
-@action("draw", tool=True, consent="free", shell=False, beside=True)
-async def draw(session: Session, prompt: Annotated[str, "What is on the picture", Rest()]) -> AsyncIterator[Event]:
-    """Draw a picture of what the prompt names, and show it to the user."""
-    return painted(session, asked(session, prompt), f"/draw {prompt}")
+async def may_draw(session: Session, values: Mapping[str, Any]) -> Ask:
+    """Asks with the prompt: a picture takes time and stays on the disk."""
+    prompt, chosen = str(values["prompt"]), chosen_model(session)
+    return Ask(f"Let the model draw a picture with {chosen}?", prompt, exact=f"{chosen}\n{prompt}")
+
+
+@action("draw", tool=True, consent=may_draw, shell=False, beside=True)
+async def draw(
+    session: Session, prompt: Annotated[str, "What is on the picture, in a few words", Rest()]
+) -> AsyncIterator[Event]:
+    """Draw a picture and show it. Use it when a picture, a logo or an icon is asked for."""
+    async with aclosing(painted(session, asked(session, prompt), f"/draw {prompt}")) as events:
+        async for event in events:
+            yield event
+    if session.busy:
+        yield Text("Done: the user sees this picture now.")
 
 
 @action("image again", shell=False, beside=True)

@@ -71,6 +71,7 @@ async def remember(
     everywhere: Annotated[bool, "In all conversations, without being asked"] = False,
 ) -> str:
     """Remember a short fact or a preference of style, for all conversations or for this one.
+    Use it when the user asks to remember something.
 
     The model reads it before each answer, and no weights of it change. /memory lists what is remembered.
     """

@@ -54,7 +54,7 @@ async def prompt(
     name: Annotated[str, "A template", _names] = "",
     text: Annotated[str, "key=value …, then the text it is about; @FILE, or - for standard input", Rest()] = "",
     *,
-    show: bool = False,
+    show: Annotated[bool, "Show the message, and do not send it"] = False,
 ) -> AsyncGenerator[Event, None]:
     """Fill a template in and send it as your message; --show only shows it. Without a name, list the templates."""
     if name in ("", "list"):

@@ -82,7 +82,7 @@ async def search(
     collection: Annotated[str, "Which collection", names] = "",
     limit: Annotated[int, "The most passages"] = 6,
 ) -> AsyncIterator[Event]:
-    """Search your documents and show the passages that fit best."""
+    """Search your documents and show the passages that fit best. Use it for questions they may answer."""
     shelf = library(session.host)
     active = None if collection else await shelf.active(session)
     chosen = active or await shelf.find(collection)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chatapp import hookimpl
@@ -10,7 +11,7 @@ from chatapp import hookimpl
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from chatapp import Action
+    from chatapp import Action, Request, Turn
 
 
 @hookimpl
@@ -27,3 +28,10 @@ def actions() -> Iterable[Action]:
     from chatapp_serve.commands import serve
 
     yield serve
+
+
+@hookimpl
+def prepare_request(request: Request, turn: Turn) -> Request | None:
+    """Hold the model to what the client says of calling its tools."""
+    choice = turn.values.get("serve.tool_choice")
+    return replace(request, template={**request.template, "tool_choice": choice}) if choice else None

@@ -5,147 +5,117 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from chatapp import (
-    ChatappError,
-    Event,
-    Finished,
-    Host,
-    ReasoningDelta,
-    Session,
-    Source,
-    TextDelta,
-    ToolCall,
-    Usage,
-)
+from chatapp import ChatappError, Finished, Host, Session
 from chatapp_serve import shaping
 from chatapp_serve.bodies import Chat
-from chatapp_serve.naming import switch_on, wanted
+from chatapp_serve.choice import Choice
+from chatapp_serve.naming import Wanted, switch_on, wanted
+from chatapp_serve.options import ServeSettings
 from chatapp_serve.queueing import Turns
 from chatapp_serve.quiet import Quiet
 from chatapp_serve.refusing import Refused
 
-
-@dataclass(slots=True)
-class Choice:
-    """One answer as it comes together."""
-
-    text: list[TextDelta] = field(default_factory=list)
-    reasoning: str = ""
-    calls: list[ToolCall] = field(default_factory=list)
-    sources: list[Source] = field(default_factory=list)
-    usages: list[Usage] = field(default_factory=list)
-    finished: Finished = field(default_factory=Finished)
-
-    def take(self, event: Event) -> dict[str, Any] | None:
-        """Note an event; what it adds to a streamed answer, None for nothing."""
-        if isinstance(event, TextDelta):
-            self.text.append(event)
-            return {"content": event.text}
-        if isinstance(event, ReasoningDelta):
-            self.reasoning += event.text
-            return {"reasoning_content": event.text}
-        if isinstance(event, ToolCall):
-            self.calls.append(event)
-            return {"tool_calls": [{"index": len(self.calls) - 1, **shaping.call(event)}]}
-        if isinstance(event, Source):
-            self.sources.append(event)
-        elif isinstance(event, Usage):
-            self.usages.append(event)
-        elif isinstance(event, Finished):
-            self.finished = event
-        return None
-
-    def shaped(self, index: int) -> dict[str, Any]:
-        """The whole of it."""
-        message: dict[str, Any] = {"role": "assistant", "content": "".join(each.text for each in self.text) or None}
-        message["refusal"] = None
-        message |= {"tool_calls": [shaping.call(each) for each in self.calls]} if self.calls else {}
-        message |= {"reasoning_content": self.reasoning} if self.reasoning else {}
-        message |= {"sources": [shaping.cited(each) for each in self.sources]} if self.sources else {}
-        reason = shaping.REASONS[self.finished.reason]
-        return {
-            "index": index,
-            "message": message,
-            "logprobs": shaping.probabilities(self.text),
-            "finish_reason": reason,
-        }
+NOT_FOR_OTHERS = {"memory.off": True, "tools": {"on": False}}
+"""What a conversation of another program begins without: what the user asked to be remembered, and the tools that run
+here, which nobody is there to allow."""
+TOOL_CHOICE = "serve.tool_choice"
+"""In a conversation's values: "none" where tools are told of and must not be called."""
 
 
 class Answering:
-    """Answers chat requests on one host, one after another; `seconds` an answer may take."""
+    """Answers chat requests on one host, one after another."""
 
-    def __init__(self, host: Host, turns: Turns, seconds: float, most: int) -> None:
+    def __init__(self, host: Host) -> None:
         self.host = host
-        self.turns = turns
-        self._seconds = seconds
-        self._most = most
-
-    async def session(self, body: Chat, choice: int) -> Session:
-        """A session that stands before its answer; Refused says what of the request cannot be."""
-        system, conversation = body.conversation()
-        if (body.n or 1) > self._most:
-            raise Refused(400, f"n is {body.n}, and {self._most} answers are the most.")
-        session = Session(self.host, conversation, ui=Quiet(), keep=False)
-        session.outside = body.offered()
-        session.values["sampling"] = body.sampling(choice)
-        await switch_on(session, wanted(session, body.model))
-        if system:
-            session.values["system"] = system
-        return session
-
-    async def events(self, session: Session) -> AsyncGenerator[Event, None]:
-        """One answer, event by event; Refused when there is none."""
-        try:
-            async with asyncio.timeout(self._seconds), aclosing(session.go_on()) as events:
-                async for event in events:
-                    if isinstance(event, Finished) and event.reason == "failed":
-                        # Not 500, which a client would try again: the same request fails again.
-                        raise Refused(422, event.error)
-                    yield event
-        except TimeoutError:
-            raise Refused(504, f"The answer took longer than the {self._seconds:.0f} seconds it may take.") from None
-        except ChatappError as error:
-            raise Refused(400, str(error)) from error
+        self._options = host.config(ServeSettings)
+        self.turns = Turns(self._options.queue)
 
     async def whole(self, body: Chat, client: str) -> dict[str, Any]:
-        """All answers to a request at once."""
-        head = _head(body)
-        first = await self.session(body, 0)
-        choices = [Choice() for _ in range(body.n or 1)]
-        for number, choice in enumerate(choices):
-            session = first if number == 0 else await self.session(body, number)
-            async with self.turns.turn(client), aclosing(self.events(session)) as events:
-                async for event in events:
-                    choice.take(event)
-        shaped = [choice.shaped(number) for number, choice in enumerate(choices)]
-        usage = shaping.cost(usage for choice in choices for usage in choice.usages)
-        return {**head, "object": "chat.completion", "choices": shaped, "usage": usage}
+        """All answers to a request at once; Refused when there is none."""
+        choices = await self._choices(body, client, lambda *_, **__: None)
+        return {
+            **_head(body),
+            "object": "chat.completion",
+            "choices": [choice.whole(number) for number, choice in enumerate(choices)],
+            "usage": _cost(choices),
+        }
 
-    async def streamed(self, body: Chat, first: Session, client: str) -> AsyncGenerator[dict[str, Any], None]:
-        """The answers to a request, chunk by chunk."""
+    async def streamed(self, body: Chat, client: str) -> AsyncGenerator[dict[str, Any], None]:
+        """The answers to a request, chunk by chunk; Refused when there is none, or it fails on the way.
+
+        They are made in a task of their own: a client that reads slowly must not hold up those who wait.
+        """
         head = _head(body)
-        usages: list[Usage] = []
-        for number in range(body.n or 1):
-            choice = Choice()
-            session = first if number == 0 else await self.session(body, number)
-            async with self.turns.turn(client), aclosing(self.events(session)) as events:
-                yield shaping.chunk(head, number, {"role": "assistant", "content": ""})
-                async for event in events:
-                    delta = choice.take(event)
-                    if delta is not None:
-                        deltas = [event] if isinstance(event, TextDelta) else []
-                        yield shaping.chunk(head, number, delta, logprobs=shaping.probabilities(deltas))
-            usages += choice.usages
-            last = {"sources": [shaping.cited(each) for each in choice.sources]} if choice.sources else {}
-            yield shaping.chunk(head, number, last, finish_reason=shaping.REASONS[choice.finished.reason])
+        made: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+
+        def tell(number: int, delta: dict[str, Any], **more: Any) -> None:
+            made.put_nowait(shaping.chunk(head, number, delta, **more))
+
+        task = asyncio.create_task(self._choices(body, client, tell))
+        task.add_done_callback(lambda _: made.put_nowait(None))
+        try:
+            while (chunk := await made.get()) is not None:
+                yield chunk
+            choices = task.result()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
         if (body.stream_options or {}).get("include_usage"):
-            yield {**head, "object": "chat.completion.chunk", "choices": [], "usage": shaping.cost(usages)}
+            yield {**head, "object": "chat.completion.chunk", "choices": [], "usage": _cost(choices)}
+
+    async def _choices(self, body: Chat, client: str, tell: Callable[..., None]) -> list[Choice]:
+        """The answers, each of which waits for its turn; `tell` is called with a number and what is new of that one."""
+        if (body.n or 1) > self._options.choices:
+            raise Refused(400, f"n is {body.n}, and {self._options.choices} answers are the most.")
+        # What of a request can never be answered is refused before it waits.
+        sessions = [self._session(body, number) for number in range(body.n or 1)]
+        wish = wanted(sessions[0], body.model)
+        choices = []
+        for number, session in enumerate(sessions):
+            async with self.turns.turn(client):
+                choices.append(await self._choice(session, wish, body, partial(tell, number)))
+        return choices
+
+    def _session(self, body: Chat, number: int) -> Session:
+        """A session that stands before its answer; Refused says what of the request cannot be."""
+        system, conversation = body.conversation()
+        session = Session(self.host, conversation, ui=Quiet(), keep=False)
+        session.outside = body.offered()
+        session.values.update(NOT_FOR_OTHERS, sampling=body.sampling(number))
+        if system:
+            session.values["system"] = system
+        if body.tool_choice == "none":
+            session.values[TOOL_CHOICE] = "none"
+        return session
+
+    async def _choice(self, session: Session, wish: Wanted, body: Chat, tell: Callable[..., None]) -> Choice:
+        """One answer; `tell` is called with what is new. Refused when there is none."""
+        choice = Choice(tell, insisted=bool(body.insisted()), alternatives=body.top_logprobs or 0)
+        try:
+            async with asyncio.timeout(self._options.seconds):
+                await switch_on(session, wish)
+                async with aclosing(session.go_on()) as events:
+                    async for event in events:
+                        if isinstance(event, Finished) and event.reason == "failed":
+                            # Not 500, which a client would try again: the same request fails again.
+                            raise Refused(422, event.error)
+                        choice.take(event)
+        except TimeoutError:
+            raise Refused(504, f"The answer took longer than the {self._options.seconds} s it may take.") from None
+        except ChatappError as error:
+            raise Refused(400, str(error)) from error
+        choice.end()
+        return choice
 
 
 def _head(body: Chat) -> dict[str, Any]:
     return {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": body.model}
+
+
+def _cost(choices: list[Choice]) -> dict[str, Any]:
+    return shaping.cost(usage for choice in choices for usage in choice.usages)

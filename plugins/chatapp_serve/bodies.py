@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from chatapp import Conversation, Message, Text, Tool, ToolCall, ToolResult
+from chatapp_serve.forcing import form
 from chatapp_serve.refusing import Refused
 
 
@@ -16,7 +17,7 @@ class Content(BaseModel):
     """A part of a message; only text is read."""
 
     type: str
-    text: str = ""
+    text: str | None = ""
 
 
 class Function(BaseModel):
@@ -48,7 +49,7 @@ class Said(BaseModel):
         strange = [part.type for part in self.content if part.type != "text"]
         if strange:
             raise Refused(400, f"A message has a part of the type {strange[0]!r}; only text is read here.")
-        return "\n".join(part.text for part in self.content)
+        return "\n".join(part.text or "" for part in self.content)
 
 
 class Declared(BaseModel):
@@ -64,6 +65,18 @@ class Offered(BaseModel):
 
     type: Literal["function"]
     function: Declared
+
+
+class Named(BaseModel):
+    """A tool's name."""
+
+    name: str
+
+
+class Chosen(BaseModel):
+    """`tool_choice` where it names one tool."""
+
+    function: Named
 
 
 class Form(BaseModel):
@@ -95,7 +108,7 @@ class Chat(BaseModel):
     top_logprobs: int | None = Field(None, ge=0, le=20)
     response_format: Form | None = None
     tools: list[Offered] | None = None
-    tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
+    tool_choice: Literal["none", "auto", "required"] | Chosen | None = None
     user: str | None = None
 
     def sampling(self, choice: int) -> dict[str, Any]:
@@ -110,25 +123,34 @@ class Chat(BaseModel):
         return chosen | self._form()
 
     def _form(self) -> dict[str, Any]:
+        insisted = self.insisted()
+        if insisted:
+            return {"json_schema": form(insisted)}
         if self.response_format is None or self.response_format.type == "text":
             return {}
         schema = self.response_format.json_schema.get("schema")
         return {"json_schema": schema if isinstance(schema, dict) else {"type": "object"}}
 
     def offered(self) -> tuple[Tool, ...]:
-        """The tools that the model may call."""
-        if self.tool_choice == "none":
-            return ()
-        tools = tuple(
+        """The tools that the model is told of. "none" takes away none: the prompt would have to be read again."""
+        return tuple(
             Tool(each.function.name, each.function.description, each.function.parameters) for each in self.tools or ()
         )
-        if not isinstance(self.tool_choice, dict):
+
+    def insisted(self) -> tuple[Tool, ...]:
+        """The tools one of which must be called; none where the model may answer in words."""
+        tools = self.offered()
+        if isinstance(self.tool_choice, Chosen):
+            named = self.tool_choice.function.name
+            tools = tuple(tool for tool in tools if tool.name == named)
+            if not tools:
+                raise Refused(400, f"tool_choice names {named!r}, which is none of the tools.")
             return tools
-        named = self.tool_choice.get("function", {}).get("name")
-        chosen = tuple(tool for tool in tools if tool.name == named)
-        if not chosen:
-            raise Refused(400, f"tool_choice names {named!r}, which is none of the tools.")
-        return chosen
+        if self.tool_choice != "required":
+            return ()
+        if not tools:
+            raise Refused(400, 'tool_choice is "required", and there are no tools.')
+        return tools
 
     def conversation(self) -> tuple[str, Conversation]:
         """The instruction, and all other messages as a conversation."""
@@ -157,6 +179,7 @@ def _messages(said: Sequence[Said]) -> Iterator[Message]:
 def _arguments(call: Call) -> Mapping[str, Any]:
     try:
         found = json.loads(call.function.arguments or "{}")
+        json.dumps(found, ensure_ascii=False).encode()
     except ValueError as error:
         raise Refused(400, f"The arguments of the call {call.id!r} are not JSON: {error}.") from error
     if not isinstance(found, dict):
@@ -170,6 +193,7 @@ class Embed(BaseModel):
     input: str | list[str] = Field(min_length=1)
     model: str = ""
     encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = None
 
 
 class Paint(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import socket
@@ -30,8 +31,9 @@ async def serve(
     if session.keep:
         raise UsageError("Other programs are answered from the shell: leave the chat and run `chatapp serve`.")
     try:
-        from chatapp_serve.app import Api, is_here
+        from chatapp_serve.app import Api
         from chatapp_serve.listening import listening
+        from chatapp_serve.reading import is_here
     except ModuleNotFoundError as error:
         raise UsageError(f"It needs the Python package {error.name!r}: pip install 'chatapp[serve]'.") from error
     token, made = _token(token_file), ""
@@ -45,12 +47,13 @@ async def serve(
             yield Text(f"The token, to be given as the API key: {made}\n")
         if not is_here(host):
             yield Notice("What is sent is not encrypted: use it in a network you trust, or behind a proxy.", "warning")
-        await until
+        # Ctrl+C must not cancel the server, which has answers to end.
+        await asyncio.shield(until)
 
 
 def _token(path: Path | None) -> str:
     if path is None:
-        token = os.environ.get(VARIABLE, "")
+        token = os.environ.get(VARIABLE, "").strip()
     else:
         try:
             token = path.read_text(encoding="utf-8").strip()

@@ -9,6 +9,8 @@ from typing import Any
 from chatapp import Source, TextDelta, TokenLogprob, ToolCall, Usage
 
 REASONS = {"stop": "stop", "length": "length", "tool_calls": "tool_calls", "stopped": "stop", "failed": "stop"}
+IMPOSSIBLE = -9999.0
+"""What OpenAI's interface says for a probability of 0, whose logarithm JSON has no number for."""
 
 
 def chunk(head: Mapping[str, Any], index: int, delta: Mapping[str, Any], **more: Any) -> dict[str, Any]:
@@ -28,15 +30,18 @@ def cited(source: Source) -> dict[str, Any]:
     return {"number": source.number, "title": source.title, "locator": source.locator, "text": source.text}
 
 
-def probabilities(deltas: Iterable[TextDelta]) -> dict[str, Any] | None:
-    """`logprobs` of an answer or of a piece of it; None where none were asked for."""
-    content = [_probability(each) for delta in deltas for each in delta.logprobs]
+def probabilities(deltas: Iterable[TextDelta], alternatives: int) -> dict[str, Any] | None:
+    """`logprobs` of an answer or of a piece of it, so many alternatives per token; None where none were asked for."""
+    content = [_probability(each, alternatives) for delta in deltas for each in delta.logprobs]
     return {"content": content, "refusal": None} if content else None
 
 
-def _probability(each: TokenLogprob) -> dict[str, Any]:
-    top = [{"token": token, "logprob": value, "bytes": list(token.encode())} for token, value in each.top]
-    return {"token": each.token, "logprob": each.logprob, "bytes": list(each.token.encode()), "top_logprobs": top}
+def _probability(each: TokenLogprob, alternatives: int) -> dict[str, Any]:
+    return {**_token(each.token, each.logprob), "top_logprobs": [_token(*one) for one in each.top[:alternatives]]}
+
+
+def _token(text: str, logprob: float) -> dict[str, Any]:
+    return {"token": text, "logprob": max(logprob, IMPOSSIBLE), "bytes": list(text.encode())}
 
 
 def cost(usages: Iterable[Usage]) -> dict[str, Any]:

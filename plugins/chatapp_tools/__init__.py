@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING
 
-from chatapp import Action, Block, Host, Request, Turn, hookimpl
+from chatapp import Action, Block, Event, Host, Request, Turn, hookimpl
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -30,25 +30,42 @@ def actions() -> Iterable[Action]:
 
 
 @hookimpl
-async def context(turn: Turn) -> Iterable[Block]:
-    """What the message mentions of MCP servers, as @server:uri."""
-    from chatapp_tools.servers.mentions import resources
+async def startup(host: Host) -> None:
+    """Let messages mention what MCP servers have."""
+    from chatapp_tools.servers.mentions import completions
 
-    return await resources(turn)
+    host.mentions["tools"] = completions
 
 
 @hookimpl
-async def prepare_request(request: Request, turn: Turn) -> Request | None:
-    """Offer the model the tools that are on here."""
-    from chatapp_tools.offering import is_on, prepared
+async def context(turn: Turn) -> Iterable[Block]:
+    """How to use tools, where they are on, and what the message mentions of MCP servers, as @server:uri."""
+    from chatapp_tools.offering import choose_for, instructions, is_on
+    from chatapp_tools.servers.mentions import resources
 
-    if not is_on(turn.session):
-        return None
-    if turn.round == 1:
+    if is_on(turn.session):
         from chatapp_tools.servers.shelf import refresh
 
         await refresh(turn.session)
-    return await prepared(request, turn)
+        await choose_for(turn)
+    return [*instructions(turn), *await resources(turn)]
+
+
+@hookimpl
+def prepare_request(request: Request, turn: Turn) -> Request | None:
+    """Offer the model the tools that were chosen for this turn."""
+    from chatapp_tools.offering import prepared
+
+    return prepared(request, turn)
+
+
+@hookimpl
+async def transform_stream(stream: AsyncIterator[Event], turn: Turn) -> AsyncIterator[Event]:
+    """Have a call that asks first wait for the results of those before it."""
+    from chatapp_tools.stepping import in_steps
+
+    async for event in in_steps(stream, turn):
+        yield event
 
 
 @hookimpl
@@ -56,4 +73,5 @@ async def shutdown(host: Host) -> None:
     """End the MCP servers that were started."""
     from chatapp_tools.servers.shelf import close
 
+    host.mentions.pop("tools", None)
     await close(host)

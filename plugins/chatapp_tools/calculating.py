@@ -11,9 +11,7 @@ from chatapp import Rest, Session, action, one_line
 @action("calculate", tool=True, consent="free", shell=False)
 async def calculate(
     session: Session,
-    expression: Annotated[
-        str, "What to calculate, for example (1200 - 15% of 80) / 7 or sqrt(2) * sin(pi/6); angles in radians", Rest()
-    ],
+    expression: Annotated[str, "For example (1200 - 15% of 80) / 7 or sqrt(2) * sin(pi/6); angles in radians", Rest()],
 ) -> str:
     """Calculate exactly. Use it for any arithmetic instead of doing it in your head.
 

@@ -20,7 +20,7 @@ async def date_and_time(
     *,
     add_days: Annotated[int, "Days to add: 7 for a week from now, -1 for yesterday"] = 0,
 ) -> str:
-    """Tell the date, the day of the week and the time, now or some days from now."""
+    """Tell the date, the day of the week and the time. Use it whenever the answer depends on what day or time it is."""
     return told(zone, add_days)
 
 

@@ -19,7 +19,9 @@ Tools = Annotated[str, "Tools, or plugins for all of theirs", _tools]
 
 
 @action("agent", shell=False)
-async def agent(session: Session, state: Literal["on", "off", ""] = "") -> str:
+async def agent(
+    session: Session, state: Annotated[Literal["on", "off", ""], "Whether it may; nothing says how it stands"] = ""
+) -> str:
     """Let the model use tools in this conversation, or no longer; what can do harm asks first."""
     if state:
         choose(session, on=state == "on")

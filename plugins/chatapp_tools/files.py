@@ -47,12 +47,12 @@ async def _allowed(session: Session, written: str) -> Reached:
 @action("read file", tool=True, consent=may_read, shell=False)
 async def read_file(
     session: Session,
-    path: Annotated[str, "Path of the file, for example README.md or docs/plan.pdf"],
+    path: Annotated[str, "For example README.md or docs/plan.pdf"],
     *,
-    first_line: Annotated[int, "Number of the first line to read; the file begins with line 1"] = 1,
-    lines: Annotated[int, "How many lines to read, at most 1000"] = 200,
+    first_line: Annotated[int, "Where to begin"] = 1,
+    lines: Annotated[int, "How many, at most 1000"] = 200,
 ) -> AsyncGenerator[Progress | str, None]:
-    """Read a text file, a PDF or an office document."""
+    """Read a file: text, PDF or office document. Use it before you say anything about a file."""
     reached = await _allowed(session, path)
     data = await asyncio.to_thread(_beginning, reached)
     content = decoded(data) if len(data) <= LARGEST else None
@@ -124,9 +124,9 @@ def excerpt(name: str, text: str, first: int, count: int) -> str:
 async def list_files(
     session: Session,
     path: Annotated[str, "Folder to list; . is the current folder"] = ".",
-    pattern: Annotated[str, "Part of a file name, or a pattern like *.py: looks in all folders below too"] = "",
+    pattern: Annotated[str, "Part of a name, or a pattern like *.py, to find in all folders below"] = "",
 ) -> Data:
-    """List what is in a folder, or find files by name in it and all folders below."""
+    """List what is in a folder, or find files by name. Use it when you do not know a path."""
     reached = await _folder(session, path)
     if pattern:
         from chatapp_tools.finding import find_names
@@ -139,11 +139,11 @@ async def list_files(
 @action("search files", tool=True, consent=may_read, shell=False)
 async def search_files(
     session: Session,
-    text: Annotated[str, "The words to look for, exactly as they stand in the file; upper and lower case are the same"],
+    text: Annotated[str, "The words, as they stand in the file"],
     path: Annotated[str, "Folder or file to search; . is the current folder"] = ".",
     pattern: Annotated[str, "Only in files with such names, for example *.md"] = "",
 ) -> Data:
-    """Search the text of files for words, and show each line that has them with its file and line number."""
+    """Find the lines of files that have certain words. Use it when you do not know which file says something."""
     if not text.strip() or "\n" in text.strip():
         raise UsageError("Say which text to look for, words of one line.")
     reached = await _allowed(session, path)

@@ -10,26 +10,28 @@ from typing import Any
 
 from chatapp import (
     Action,
+    Block,
     ChatappError,
-    Engine,
     Request,
     Session,
     Tool,
     Turn,
     UsageError,
+    must_answer,
     similar,
     tool_of,
     tools_for,
     write_private,
 )
 from chatapp_tools.options import ToolsSettings
+from chatapp_tools.wording import INSTRUCTIONS
 
 KEY = "tools"
 """In the conversation's values: "on", the names that are "off", and those alone that are offered ("only")."""
 OFFERED = "tools.offered"
 """The names that were offered last; the same ones again cost no reading."""
-SHARE = 4
-"""Tools take at most one part in this many of the context."""
+SHARE = 3
+"""Tools take at most one part in this many of the context: all that come along fit into a small one (4,096)."""
 
 
 def is_on(session: Session) -> bool:
@@ -112,34 +114,51 @@ def _of_roles(session: Session) -> dict[str, list[str]]:
     return found if isinstance(found, dict) else {}
 
 
-async def prepared(request: Request, turn: Turn) -> Request:
-    """The request with the tools that fit."""
-    session = turn.session
-    known = {name: tool_of(action) for name, action in offered(session).items()}
+def instructions(turn: Turn) -> list[Block]:
+    """What the model is told of using tools, where it may be offered some."""
+    if not turn.notes.get(KEY):
+        return []
+    return [Block(INSTRUCTIONS, title="Using tools", stability="static", priority=None)]
+
+
+def _offers(session: Session) -> bool:
     engine = session.host.engines.current()
-    if not known or engine is None or "tools" not in engine.info.features:
-        return request
-    names = await _fitting(turn, engine, known)
+    return engine is not None and "tools" in engine.info.features and bool(offered(session))
+
+
+async def choose_for(turn: Turn) -> None:
+    """Choose the tools of this turn, and keep their room in the prompt free."""
+    session, engine = turn.session, turn.session.host.engines.current()
+    if engine is None or not _offers(session):
+        return
+    known = {name: tool_of(action) for name, action in offered(session).items()}
+    costs = dict(zip(known, await engine.count_tokens([_text(each) for each in known.values()]), strict=True))
+    names = await _fitting(turn, engine.info.context_length // SHARE, known, costs)
     session.values[OFFERED] = names
-    request = replace(request, tools=(*request.tools, *(known[name] for name in names)))
-    if turn.round < session.host.settings.core.max_rounds:
+    turn.notes[KEY] = [known[name] for name in names]
+    turn.budget -= sum(costs[name] for name in names)
+
+
+def prepared(request: Request, turn: Turn) -> Request:
+    """The request with the tools that were chosen."""
+    tools = turn.notes.get(KEY)
+    if not tools:
         return request
-    # The last time it must answer. The tools stay in the prompt, which would have to be read again without them.
+    request = replace(request, tools=(*request.tools, *tools))
+    if not must_answer(turn):
+        return request
+    # The tools stay in the prompt, which would have to be read again without them.
     return replace(request, template={**request.template, "tool_choice": "none"})
 
 
-async def _fitting(turn: Turn, engine: Engine, known: Mapping[str, Tool]) -> list[str]:
-    """The tools that fit into their share of the context; where not all do, those most like the message.
+async def _fitting(turn: Turn, room: int, known: Mapping[str, Tool], costs: Mapping[str, int]) -> list[str]:
+    """The tools that fit into so many tokens; where not all do, those most like the message.
 
     As long as what was offered last still fits it is offered again: the tools stand at the beginning of the prompt.
     """
-    costs = dict(zip(known, await engine.count_tokens([_text(each) for each in known.values()]), strict=True))
-    room = engine.info.context_length // SHARE
     if sum(costs.values()) <= room:
         return sorted(known)
     before = [name for name in turn.session.values.get(OFFERED, ()) if name in known]
-    if turn.round > 1 and before:
-        return before
     best = await _by_likeness(turn, known)
     if before and best[0] in before and sum(costs[name] for name in before) <= room:
         return before

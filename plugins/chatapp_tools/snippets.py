@@ -41,7 +41,10 @@ async def run_python(
     session: Session,
     code: Annotated[str, "Python code; print what you want to know, or end with an expression", Rest()],
 ) -> AsyncGenerator[Progress | Data, None]:
-    """Run Python code with the standard library only, and show what it prints. No network, no files of the user."""
+    """Run Python code and show what it prints. Use it for work on data; it has no network and no files of the user.
+
+    It has the standard library only.
+    """
     settings = session.host.config(ToolsSettings)
     async with aclosing(run_snippet(_checked(code), settings.memory, settings.timeout)) as news:
         async for each in news:

@@ -48,7 +48,8 @@ async def _ask(session: Session, written: str, change: Change) -> Ask:
     beware = reached.why or _power(reached)
     question = f"{verb} {shown_path(reached.path)} ({_counts(change.diff)})?"
     question += f" Beware: {beware}." if beware else ""
-    return Ask(question, change.diff, "diff", (path,) if beware else (), f"{path}\n{digest(change.after)}")
+    exact, scope = f"{path}\n{digest(change.after)}", f"files directly in {visible(str(reached.path.parent))}"
+    return Ask(question, change.diff, "diff", (path,) if beware else (), exact, scope)
 
 
 def _power(reached: Reached) -> str:
@@ -66,7 +67,7 @@ async def write_file(
     path: Annotated[str, "Path of the file, for example notes.md"],
     text: Annotated[str, "The whole text the file is to hold", Rest()],
 ) -> Data:
-    """Create a file, or replace all of its text. To change a part of a file use edit_file."""
+    """Write a file: create it, or replace all of its text. Use it to save something, and edit_file to change a part."""
     return await _apply(session, path, await asyncio.to_thread(_written, session, path, text))
 
 
@@ -74,10 +75,10 @@ async def write_file(
 async def edit_file(
     session: Session,
     path: Annotated[str, "Path of the file"],
-    old: Annotated[str, "The text to replace, exactly as it stands in the file; it must occur only once"],
-    new: Annotated[str, "The text to put there instead; empty deletes the old one"],
+    old: Annotated[str, "The text to replace, exactly as it stands in the file, once"],
+    new: Annotated[str, "The text to put there instead"],
 ) -> Data:
-    """Replace one piece of text in a file and leave the rest as it is. Read the file first."""
+    """Change a part of a file: replace one piece of its text. Use read_file first."""
     return await _apply(session, path, await asyncio.to_thread(_edited, session, path, old, new))
 
 

@@ -255,20 +255,17 @@ def test_an_answer_that_is_gone_on_with_in_mid_thought_has_no_calls_there() -> N
     assert calls.begins
 
 
-def test_a_call_made_before_is_written_anew_as_text() -> None:
+def test_a_tool_called_twice_in_vain_makes_room_for_the_others() -> None:
     old = ToolCall("1", "weather", {"place": "Rome"})
-    result = Message("tool", (ToolResult("1", "weather", "Sunny."),))
-    asked = (user("Go."), Message("assistant", (old,)), result)
-    for messages, again in ((asked, True), ((*asked, user("And now?")), False)):
-        calls = calls_of(HERMES, Request(messages, tools=(WEATHER,)))
-        assert calls.feed("<tool_call>") == ""
-        calls.enter()
-        calls.feed('weather", "arguments": {"place": "Rome"}')
-        assert list(calls.ready()) == calls.made
-        assert bool(calls.made) is not again
-        assert calls.begins is again
-    calls = calls_of(HERMES, Request(asked, tools=(WEATHER,)))
-    calls.feed("<tool_call>")
-    calls.enter()
-    calls.feed('weather", "arguments": {"place": "Oslo"}')
-    assert [call.arguments for call in calls.ready()] == [{"place": "Oslo"}]
+    round_ = (Message("assistant", (old,)), Message("tool", (ToolResult("1", "weather", "Sunny."),)))
+    twice = (user("Go."), *round_, *round_)
+    for messages, left in ((twice, ["math.add"]), (twice[:3], ["math.add", "weather"])):
+        calls = calls_of(HERMES, Request(messages, tools=(ADD, WEATHER)))
+        calls.feed("<tool_call>")
+        text, grammar = calls.enter()
+        assert text == HERMES.begin
+        assert [name for name in ("math.add", "weather") if f'"{name}\\"' in grammar] == left
+    for more, again in (((), True), ((user("And now?"),), False)):
+        calls = calls_of(HERMES, Request((*twice, *more), tools=(WEATHER,)))
+        calls.feed("<tool_call>")
+        assert (calls.enter()[1] == call_grammar.PLAIN) is again

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from chatapp import Engine, Finished, Message, Notice, Request, Sampling, Text, Tool, ToolCall, ToolResult, user
+from chatapp.tooling import REPEATED
 from tests.plugins.real import collect, real_session, text_of, usage_of
 
 from .calling import WEATHER
@@ -53,11 +54,18 @@ async def test_a_round_of_tools_is_read_once(engine: Engine) -> None:
     answer = Message("assistant", (call,))
     result = Message("tool", (ToolResult(call.id, call.name, "35 square centimetres"),))
     events = await collect(engine.stream(replace(request, messages=(ASKED, answer, result))))
-    # This model asks for the same again, and is made to answer instead.
-    assert not [event for event in events if isinstance(event, ToolCall)]
-    assert text_of(events)
     # The token that ended the answer was drawn and not read; every other one is in the context.
     assert usage_of(events).reused_tokens == first.prompt_tokens + first.completion_tokens - 1
+
+
+async def test_a_model_that_asks_twice_for_what_it_has_comes_to_an_answer(engine: Engine) -> None:
+    call = ToolCall("a23456789", AREA.name, {"base": 10, "height": 7, "unit": "cm"})
+    result = Message("tool", (ToolResult(call.id, call.name, "35 square centimetres"),))
+    again = Message("tool", (ToolResult(call.id, call.name, REPEATED),))
+    answer = Message("assistant", (call,))
+    events = await collect(engine.stream(Request((ASKED, answer, result, answer, again), GREEDY, (AREA,))))
+    assert not [event for event in events if isinstance(event, ToolCall)]
+    assert text_of(events).strip()
 
 
 async def test_an_answer_in_words_is_free(engine: Engine) -> None:

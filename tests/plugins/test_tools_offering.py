@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 import chatapp_tools
-from chatapp import Action, Session, ToolCall, UsageError, action, hookimpl
-from chatapp.testing import RecordingUI, make_host, script
+from chatapp import Action, Session, ToolCall, UsageError, action, hookimpl, tool_of
+from chatapp.testing import RecordingUI, make_host, script, sent_texts
+from chatapp_tools.bundled import TOOLS
+from chatapp_tools.wording import INSTRUCTIONS
 from tests.plugins.real import collect
 
 
@@ -128,6 +130,40 @@ async def test_the_last_time_the_model_must_answer(session: Session) -> None:
     assert session.turn.text == "Quiet."
 
 
+async def test_a_model_that_asks_for_what_it_has_must_answer(session: Session) -> None:
+    await ran(session, "/tools look")
+    same = {"place": "here"}
+    script(session).says(*([ToolCall(str(number), "look", same)] for number in range(3)), "Quiet.")
+    await collect(session.send("Look around."))
+    requests = script(session).requests
+    assert [request.template.get("tool_choice") for request in requests] == [None, None, None, "none"]
+    assert all(request.tools == requests[0].tools for request in requests)
+    told = [text for role, text in sent_texts(requests[-1].messages) if role == "tool"]
+    assert told[0] == "here is quiet."
+    assert all("its result is above" in text for text in told[1:])
+
+
+async def test_how_to_use_tools_is_told_where_some_are_offered(session: Session) -> None:
+    async def systems() -> list[str]:
+        await collect(session.send("Hello"))
+        return [text for role, text in sent_texts(script(session).requests[-1].messages) if role == "system"]
+
+    assert await systems() == []
+    await ran(session, "/tools look")
+    assert await systems() == [INSTRUCTIONS]
+    await ran(session, "/tools off look")
+    assert await systems() == []
+
+
+def test_what_the_bundled_tools_say_of_themselves_is_short_and_complete() -> None:
+    for tool in map(tool_of, TOOLS):
+        assert len(tool.description) <= 130, tool.name
+        assert "\n" not in tool.description
+        for name, parameter in tool.parameters["properties"].items():
+            assert parameter.get("description"), (tool.name, name)
+            assert "title" not in parameter
+
+
 async def test_permissions_are_listed_and_taken_back(session: Session) -> None:
     session.ui.answers = ["conversation"]  # type: ignore[attr-defined]
     script(session).says([ToolCall("1", "shout", {"text": "hi"})], "Done.")
@@ -135,3 +171,17 @@ async def test_permissions_are_listed_and_taken_back(session: Session) -> None:
     assert "shout" in await ran(session, "/tools permissions")
     assert "1 permission taken back" in await ran(session, "/tools permissions --withdraw")
     assert "Nothing is allowed" in await ran(session, "/tools permissions")
+
+
+async def test_the_tools_take_their_room_off_the_prompts(session: Session) -> None:
+    await collect(session.send("Hello"))
+    assert session.turn is not None
+    without = session.turn.budget
+    await ran(session, "/agent on")
+    await collect(session.send("word " * 100))
+    assert without - 1500 < session.turn.budget < without - 100
+    # What no longer fits beside the tools is left out, and not only what the engine could not read any more.
+    for _ in range(30):
+        await collect(session.send("word " * 100))
+    assert session.values["first_kept"]
+    assert sum(piece.tokens for piece in session.turn.sent) <= session.turn.budget

@@ -66,6 +66,14 @@ async def test_a_permission_for_the_conversation_covers_only_what_reads_here(ses
     assert not Path("x").exists()
 
 
+async def test_a_permission_for_the_conversation_covers_one_folder(session: Session) -> None:
+    Path("deep").mkdir()
+    await call(session, "run_command", "conversation", command="ls")
+    assert asked(session).scope == f"commands that only read, run in {Path.cwd()}"
+    assert (await call(session, "run_command", command="ls", folder="deep")).result.failed
+    assert not (await call(session, "run_command", command="wc -c deep")).result.failed
+
+
 async def test_a_folder_beyond_is_marked(session: Session, tmp_path: Path) -> None:
     await call(session, "run_command", False, command="ls", folder="..")
     assert asked(session).dangers == (f"cd {tmp_path}",)

@@ -115,6 +115,16 @@ async def test_always_for_exactly_this_holds_for_the_same_text_only(session: Ses
     assert Path("b.txt").exists()
 
 
+async def test_always_in_the_conversation_holds_for_the_files_of_that_folder(session: Session, tmp_path: Path) -> None:
+    await call(session, "write_file", "conversation", path="a.txt", text="one")
+    assert asked(session).scope == f"files directly in {tmp_path / 'desk'}"
+    assert not (await call(session, "write_file", path="b.txt", text="two")).result.failed
+    assert len(ui(session).asked) == 1
+    assert (await call(session, "write_file", path="deep/c.txt", text="three")).result.failed, "another folder asks"
+    assert (await call(session, "edit_file", path="a.txt", old="one", new="1")).result.failed, "another tool asks"
+    assert (await call(session, "write_file", path=".env", text="x")).result.failed, "so does what is dangerous"
+
+
 async def test_a_file_that_changed_while_permission_was_asked_is_left_alone(session: Session) -> None:
     file = Path("a.txt")
     file.write_text("old\n")

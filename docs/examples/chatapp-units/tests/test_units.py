@@ -46,6 +46,7 @@ async def test_the_command(session: Session) -> None:
 
 def test_the_shell(shell: Shell) -> None:
     assert shell("units 100 C F").out == "100 C = 212 F\n"
+    assert shell("units -40 C F").out == "-40 C = -40 F\n"
     ran = shell("units 1 kg km")
     assert (ran.code, ran.err) == (2, "Error: kg measures a weight and km measures a length.\n")
 
