@@ -60,8 +60,9 @@ class Sampler:
 
             try:
                 grammar = json_schema_to_gbnf(json.dumps(dict(how.json_schema)))
-            except (KeyError, TypeError, ValueError, RecursionError) as error:
-                raise EngineError(f"This JSON schema cannot be made into a grammar: {error}.") from error
+            except (LookupError, TypeError, ValueError, AttributeError, AssertionError, RecursionError) as error:
+                why = str(error) or "it uses what llama.cpp does not know"
+                raise EngineError(f"This JSON schema cannot be made into a grammar: {why}.") from error
         return self._parsed(grammar) if grammar else None
 
     def _parsed(self, grammar: str) -> Any:

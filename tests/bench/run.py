@@ -25,6 +25,7 @@ from tests.bench import (
     bench_experts,
     bench_images,
     bench_interface,
+    bench_serving,
     bench_training,
 )
 from tests.bench.figure import Figure
@@ -41,6 +42,8 @@ MEASUREMENTS = (
     bench_adapters.writing_under_adapters,
     bench_experts.changing_experts,
     bench_training.training,
+    bench_serving.serving,
+    bench_serving.serving_many,
     bench_images.painting,
     bench_images.answering_beside_painting,
     bench_images.typing_beside_painting,

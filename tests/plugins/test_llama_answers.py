@@ -128,6 +128,14 @@ async def test_a_schema_and_a_grammar_shape_the_answer(session: Session) -> None
     assert text_of(await collect(session.send("Is the sky green?"))) in {"yes", "no"}
 
 
+@pytest.mark.parametrize("schema", [{"type": "nothing"}, {"$ref": "#/x"}, {"type": "object", "properties": []}])
+async def test_a_schema_that_is_none_is_said_in_a_sentence(session: Session, schema: dict[str, object]) -> None:
+    sampled(session, json_schema=schema)
+    events = await collect(session.send("Hello."))
+    assert isinstance(events[-1], Finished)
+    assert events[-1].error.startswith("This JSON schema cannot be made into a grammar: ")
+
+
 async def test_a_broken_grammar_is_one_sentence(session: Session) -> None:
     sampled(session, grammar="root ::= (((")
     events = await collect(session.send("Hello."))
