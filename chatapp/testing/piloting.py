@@ -126,8 +126,9 @@ class Chat:
                 pytest.fail(f"{complaint}{what}:\n{self.text}")
             await asyncio.sleep(0.02)
 
-    def screenshot(self, path: Path) -> Path:
+    def screenshot(self, path: Path | str) -> Path:
         """Write the screen as an SVG picture and return its path."""
+        path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self.app.export_screenshot(), encoding="utf-8")
         return path

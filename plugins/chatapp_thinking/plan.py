@@ -58,7 +58,9 @@ def _plan(turn: Turn) -> Plan:
     metadata = info.details.get("metadata")
     template = str(metadata.get("tokenizer.chat_template", "")) if isinstance(metadata, Mapping) else ""
     native = reasons(template) or "reasoning" in info.features
-    wanted = choice.mode == "on" or (choice.mode == "auto" and needs_steps(turn.message.text))
+    # Who is asked for steps computes by itself what a tool is there for.
+    by_itself = choice.mode == "auto" and "tools" not in session.status
+    wanted = choice.mode == "on" or (by_itself and needs_steps(turn.message.text))
     # An answer that must fit a grammar has no room for steps.
     free = sampling.grammar is None and sampling.json_schema is None
     if not wanted or not free:

@@ -72,6 +72,14 @@ async def test_auto_thinks_where_steps_are_needed(session: Session) -> None:
     assert session.status == {}
 
 
+async def test_auto_leaves_to_tools_what_tools_are_there_for(session: Session) -> None:
+    session.status["tools"] = "on"
+    await say(session, "I have 3 boxes of 4 balls. How many balls do I have?")
+    await say(session, "/think on")
+    await say(session, "How many are that?")
+    assert [request.messages[-1].context for request in script(session).requests] == ["", REQUEST]
+
+
 async def test_an_answer_in_a_grammar_has_no_room_for_steps(session: Session) -> None:
     session.values["sampling"] = {"grammar": 'root ::= "yes"'}
     await say(session, "/think vote 3")

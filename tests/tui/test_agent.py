@@ -13,9 +13,6 @@ import chatapp_llama
 import chatapp_tools
 from chatapp import Host, Media, Message, ToolCall, commands
 from chatapp.consent import Ask
-from chatapp.errors import ModelError
-from chatapp.models import open_store
-from chatapp.paths import paths
 from chatapp.testing import RecordingUI, ScriptedEngine, make_host
 from chatapp.tui.screens.permit import Permit
 from tests.plugins.images_scripted import Painters, ScriptedPainter
@@ -24,7 +21,6 @@ from .support import Running, running
 
 README = "# Comet\n\nComet copies files between machines.\n\n## Logo\n\nA blue fish.\n"
 QUESTION = "What is in README of this folder? Draw me the logo it describes and save a summary to notes.md"
-USUAL = "qwen2.5-coder-1.5b-instruct"
 TOOLS = ("read_file", "draw", "write_file")
 
 
@@ -36,15 +32,6 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "README.md").write_text(README, encoding="utf-8")
     monkeypatch.chdir(folder)
     return folder
-
-
-@pytest.fixture
-def usual_model() -> Path:
-    """The model that `make chat` recommends; too large to be downloaded for tests, used where it is."""
-    try:
-        return open_store(paths()).path(USUAL)
-    except ModelError:
-        pytest.skip(f"The model is not on this machine: `chatapp models pull {USUAL}`.")
 
 
 def host_with(folder: Path, painter: ScriptedPainter, **engine: Any) -> Host:
@@ -124,7 +111,6 @@ async def test_what_acts_waits_for_what_was_read_and_asks_first(tmp_path: Path, 
         await chat.shows("its logo is a blue fish")
 
 
-@pytest.mark.long
 async def with_model(folder: Path, work: Path, model: Path) -> tuple[list[Ask], str]:
     """What was asked, and what was to be drawn, where a real model answers."""
     painter = ScriptedPainter()
@@ -141,10 +127,11 @@ async def test_a_very_small_model_gets_to_the_end_too(tmp_path: Path, work: Path
     assert len(asks) <= 3
 
 
+@pytest.mark.long
 async def test_the_usual_model_reads_draws_and_writes_with_two_consents(
-    tmp_path: Path, work: Path, usual_model: Path
+    tmp_path: Path, work: Path, usual_model_path: Path
 ) -> None:
-    asks, drawn = await with_model(tmp_path, work, usual_model)
+    asks, drawn = await with_model(tmp_path, work, usual_model_path)
     assert len(asks) == 2
     assert "blue fish" in drawn
     assert "copies files" in (work / "notes.md").read_text(encoding="utf-8")
